@@ -1,0 +1,5 @@
+export { type ClientOptions, type Credential, createClient, type Latchkey } from './client.ts'
+export { LatchkeyError, RefusalError, RequestError, type RequestErrorCode } from './errors.ts'
+export { paginate } from './paginate.ts'
+export type * from './types.ts'
+export { type Payload, type PayloadOf, unwrap } from './unwrap.ts'

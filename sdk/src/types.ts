@@ -1,0 +1,84 @@
+import type {
+  AccessTokenFragment,
+  AuditEventFragment,
+  CreateTokenMutation,
+  DeleteTokenMutation,
+  IntegrationTokenFragment,
+  MemberFragment,
+  OrganizationFragment,
+  PageInfoFragment,
+  RefusalFragment,
+  RegenerateTokenMutation,
+  SignInMutation,
+  SwitchOrganizationMutation,
+  TokenRoleFragment,
+  TokenSecretFragment,
+  TokenVerificationFragment,
+  UpdateTokenMutation,
+  ViewerQuery,
+} from './generated.ts'
+
+export type {
+  AuditEventFilter,
+  CreateTokenInput,
+  CredentialKind,
+  DeleteTokenInput,
+  IntegrationTokenFilter,
+  IntegrationTokenSort,
+  OrganizationRole,
+  RegenerateTokenInput,
+  SignInInput,
+  TokenRoleKind,
+  TokenStatus,
+  UpdateTokenInput,
+} from './generated.ts'
+
+// Every instant in these is an RFC 3339 string in UTC with milliseconds, as it came over the wire: `new Date(at)` reads it.
+
+/** A credential with which another system acts for the organization. Its secret is not in it. */
+export type IntegrationToken = IntegrationTokenFragment
+/** One accepted secret of a token: its last four characters and its dates, never the value. */
+export type TokenSecret = TokenSecretFragment
+/** What an integration token may do: a named set of permissions, each as `resource:action`. */
+export type TokenRole = TokenRoleFragment
+/** A member's own access token: its last four characters and its dates, never the value. */
+export type AccessToken = AccessTokenFragment
+/** A customer of the platform; integration tokens belong to it. */
+export type Organization = OrganizationFragment
+/** A person in one organization. */
+export type Member = MemberFragment
+/** Something that was done in the organization. */
+export type AuditEvent = AuditEventFragment
+/** The answer about a presented token: `active` alone is told where it is not to be accepted. */
+export type TokenVerification = TokenVerificationFragment
+/** Where a page stands among the others. */
+export type PageInfo = PageInfoFragment
+
+/** Whoever makes the calls, told apart by `__typename`. */
+export type Viewer = ViewerQuery['viewer']
+/** A member, by session or access token. */
+export type MemberViewer = Extract<Viewer, { __typename: 'MemberViewer' }>
+/** An integration token, by its own secret. */
+export type TokenViewer = Extract<Viewer, { __typename: 'TokenViewer' }>
+/** One of the platform's own services. */
+export type ServiceViewer = Extract<Viewer, { __typename: 'ServiceViewer' }>
+
+/** Why a mutation did nothing, told apart by `__typename`. A newer server may have more of them. */
+export type Refusal = RefusalFragment
+/** The `__typename` of a refusal. */
+export type RefusalCode = Refusal['__typename']
+/** The refusal of one code, such as `RefusalOf<'InvalidInput'>` with its `issues`. */
+export type RefusalOf<Code extends RefusalCode> = Extract<Refusal, { __typename: Code }>
+
+/** What `createToken` answers. */
+export type CreateTokenResult = CreateTokenMutation['createToken']
+/** What `updateToken` answers. */
+export type UpdateTokenResult = UpdateTokenMutation['updateToken']
+/** What `regenerateToken` answers. */
+export type RegenerateTokenResult = RegenerateTokenMutation['regenerateToken']
+/** What `deleteToken` answers. */
+export type DeleteTokenResult = DeleteTokenMutation['deleteToken']
+/** What `signIn` answers. */
+export type SignInResult = SignInMutation['signIn']
+/** What `switchOrganization` answers. */
+export type SwitchOrganizationResult = SwitchOrganizationMutation['switchOrganization']

@@ -1,0 +1,97 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { BlockList } from 'node:net'
+import { isMigrated } from './database/migrate.ts'
+import type { Dependencies } from './dependencies.ts'
+import { faultStatus } from './fault.ts'
+import { createGraphQLServer } from './graphql/server.ts'
+import { answerJson, commonHeaders } from './http/answer.ts'
+import { BodyRefused, readBody } from './http/body.ts'
+import { clientAddress } from './http/client-address.ts'
+import { createSessionCookies } from './http/credential.ts'
+import type { Origin } from './identity/principal.ts'
+import { introspect } from './oauth/introspection.ts'
+
+export interface AppSettings {
+  /** Where browsers reach the server; over HTTPS, sessions get a `__Host-` cookie. */
+  publicUrl: URL
+  corsOrigins: string[]
+  trustedProxies: BlockList
+}
+
+/**
+ * Every address of the server. A path is compared to the letter: no decoding, no doubled slash and no other case leads to
+ * the same place, so that nothing in front of it can be talked around.
+ */
+export function createApp(
+  dependencies: Dependencies,
+  { publicUrl, corsOrigins, trustedProxies }: AppSettings,
+): RequestListener {
+  const { log } = dependencies
+  const graphql = createGraphQLServer(dependencies, {
+    corsOrigins,
+    cookies: createSessionCookies({ publicUrl, corsOrigins }),
+  })
+
+  const routes: Record<
+    string,
+    (request: IncomingMessage, response: ServerResponse, origin: Origin) => Promise<void> | void
+  > = {
+    '/': (_request, response) => {
+      response.writeHead(302, { ...commonHeaders, location: '/graphql' }).end()
+    },
+    '/graphql': async (request, response, origin) => {
+      if (request.method === 'POST') {
+        if (!isJson(request)) return answerFault(response, 415, 'Send the GraphQL request as application/json.')
+        // Yoga takes a body that was read already, and would otherwise wrap it in streams.
+        Object.assign(request, { body: await readBody(request) })
+      }
+      for (const [name, value] of Object.entries(commonHeaders)) response.setHeader(name, value)
+      await graphql(request, response, { origin, setCookies: [] })
+    },
+    '/oauth/introspect': (request, response, origin) => introspect(dependencies, request, response, origin),
+    '/healthz': (_request, response) => answerJson(response, 200, { status: 'alive' }),
+    '/readyz': async (_request, response) => {
+      const ready = await isMigrated(dependencies.database.server).catch(() => null)
+      if (ready) return answerJson(response, 200, { status: 'ready' })
+      const reason = ready === null ? 'The database does not answer.' : 'The database lacks migrations of this version.'
+      answerJson(response, 503, { status: 'not ready', reason }, { 'retry-after': '1' })
+    },
+  }
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const [path = ''] = (request.url ?? '').split('?', 1)
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined
+    if (!route) return answerFault(response, 404, 'There is nothing at this address.')
+    const userAgent = request.headers['user-agent'] ?? null
+    await route(request, response, { ipAddress: clientAddress(request, trustedProxies), userAgent })
+  }
+
+  return (request, response) => {
+    serve(request, response).catch((error: unknown) => {
+      if (response.headersSent) return response.destroy()
+      if (error instanceof BodyRefused) {
+        // The rest of the body is not waited for.
+        response.shouldKeepAlive = error.status !== 413
+        return answerFault(response, error.status, error.message)
+      }
+      log.error(
+        {
+          error: error instanceof Error ? error.message : 'unknown',
+          stack: error instanceof Error ? error.stack : undefined,
+        },
+        'a request failed',
+      )
+      answerFault(response, faultStatus.INTERNAL, 'Something went wrong on our side.')
+    })
+  }
+}
+
+function isJson(request: IncomingMessage): boolean {
+  return /^application\/(json|graphql-response\+json) *(;|$)/i.test(request.headers['content-type'] ?? '')
+}
+
+/** In the form in which GraphQL clients expect an error, whatever address it is for. */
+function answerFault(response: ServerResponse, status: number, message: string): void {
+  const code = status >= 500 ? 'INTERNAL' : 'BAD_REQUEST'
+  answerJson(response, status, { errors: [{ message, extensions: { code } }] })
+}

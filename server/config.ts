@@ -1,0 +1,137 @@
+import type { BlockList } from 'node:net'
+import { z } from 'zod'
+import { trustedProxies } from './http/client-address.ts'
+
+export const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug'] as const
+
+/** Everything that can be set from outside. */
+export interface Config {
+  host: string
+  port: number
+  /** Null where Latchkey runs a PostgreSQL of its own. */
+  databaseUrl: string | null
+  databaseConnections: number
+  /** The server key; null where it is made and kept beside the embedded database. */
+  secret: string | null
+  publicUrl: URL
+  trustedProxies: BlockList
+  corsOrigins: string[]
+  logLevel: (typeof logLevels)[number]
+  tokenPrefix: string
+  expiredTokenRetentionDays: number
+  dataDirectory: string
+  bootstrap: { organization: string; email: string; password: string } | null
+}
+
+/** A setting that cannot be used. Names it and says what it takes, never its value. */
+export class BadSetting extends Error {}
+
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter(Boolean),
+)
+const wholeNumber = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, `is not a whole number from ${least} to ${most}`)
+    .transform(Number)
+    .refine((number) => number >= least && number <= most, `is not a whole number from ${least} to ${most}`)
+const webAddress = z
+  .string()
+  .refine(
+    (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
+    'is not an http:// or https:// address',
+  )
+
+const settings = z.object({
+  HOST: z.string().default('127.0.0.1'),
+  PORT: wholeNumber(0, 65_535).default(4000),
+  DATABASE_URL: z
+    .string()
+    .refine(
+      (text) => URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol),
+      'is not a postgres:// address',
+    )
+    .optional(),
+  DATABASE_CONNECTIONS: wholeNumber(4, 1_000).default(20),
+  LATCHKEY_SECRET: z.string().min(32, 'has fewer than 32 characters').optional(),
+  PUBLIC_URL: webAddress.optional(),
+  TRUST_PROXY: list
+    .transform((blocks, context) => {
+      try {
+        return trustedProxies(blocks)
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'cannot be read' })
+        return z.NEVER
+      }
+    })
+    .optional(),
+  CORS_ORIGINS: list
+    .pipe(
+      z.array(
+        webAddress.refine(
+          (text) => new URL(text).origin === text,
+          'is not a list of origins, such as https://app.example.com, without paths',
+        ),
+      ),
+    )
+    .default([]),
+  LOG_LEVEL: z.enum(logLevels, `is not one of ${logLevels.join(', ')}`).default('info'),
+  TOKEN_PREFIX: z
+    .string()
+    .regex(/^[a-z]{2,10}$/, 'is not 2 to 10 lower-case letters')
+    .default('lk'),
+  EXPIRED_TOKEN_RETENTION_DAYS: wholeNumber(0, 36_500).default(90),
+  DATA_DIRECTORY: z.string().min(1, 'is empty').default('.data'),
+  BOOTSTRAP_ORGANIZATION: z.string().optional(),
+  BOOTSTRAP_EMAIL: z.string().optional(),
+  BOOTSTRAP_PASSWORD: z.string().optional(),
+})
+
+/** The names of the settings, for the documentation to be held against. */
+export const settingNames = Object.keys(settings.shape)
+
+/** Reads the settings out of an environment. An empty one counts as not set. Throws `BadSetting`. */
+export function readConfig(environment: Record<string, string | undefined>): Config {
+  const given = Object.fromEntries(settingNames.map((name) => [name, environment[name]?.trim() || undefined]))
+  const result = settings.safeParse(given)
+  if (!result.success) {
+    const [issue] = result.error.issues
+    throw new BadSetting(`The setting ${String(issue?.path[0])} ${issue?.message}.`)
+  }
+  const { data } = result
+  if (data.DATABASE_URL && !data.LATCHKEY_SECRET) {
+    throw new BadSetting(
+      'The setting LATCHKEY_SECRET is needed with DATABASE_URL: at least 32 random characters, the same for every instance. “openssl rand -base64 32” makes one.',
+    )
+  }
+  const host = data.HOST.includes(':') ? `[${data.HOST}]` : data.HOST
+  return {
+    host: data.HOST,
+    port: data.PORT,
+    databaseUrl: data.DATABASE_URL ?? null,
+    databaseConnections: data.DATABASE_CONNECTIONS,
+    secret: data.LATCHKEY_SECRET ?? null,
+    publicUrl: new URL(data.PUBLIC_URL ?? `http://${host}:${data.PORT}`),
+    trustedProxies: data.TRUST_PROXY ?? trustedProxies([]),
+    corsOrigins: data.CORS_ORIGINS,
+    logLevel: data.LOG_LEVEL,
+    tokenPrefix: data.TOKEN_PREFIX,
+    expiredTokenRetentionDays: data.EXPIRED_TOKEN_RETENTION_DAYS,
+    dataDirectory: data.DATA_DIRECTORY,
+    bootstrap: readBootstrap(data),
+  }
+}
+
+function readBootstrap(data: z.output<typeof settings>): Config['bootstrap'] {
+  const { BOOTSTRAP_ORGANIZATION: organization, BOOTSTRAP_EMAIL: email, BOOTSTRAP_PASSWORD: password } = data
+  if (organization === undefined && email === undefined && password === undefined) return null
+  if (organization === undefined || email === undefined || password === undefined) {
+    throw new BadSetting(
+      'The settings BOOTSTRAP_ORGANIZATION, BOOTSTRAP_EMAIL and BOOTSTRAP_PASSWORD go together: give all three.',
+    )
+  }
+  return { organization, email, password }
+}

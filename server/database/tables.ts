@@ -1,0 +1,282 @@
+/**
+ * Every table. Instants have milliseconds, as in the API, so that a cursor made from one is exact. Row-level security,
+ * the roles and their grants are in the migrations; a test walks the catalogue for tables that lack them.
+ */
+import { sql } from 'drizzle-orm'
+import {
+  boolean,
+  check,
+  customType,
+  foreignKey,
+  index,
+  integer,
+  pgTable,
+  text,
+  timestamp,
+  unique,
+  uniqueIndex,
+} from 'drizzle-orm/pg-core'
+import type {
+  AccessTokenId,
+  EventId,
+  MemberId,
+  OrganizationId,
+  PersonId,
+  RoleId,
+  ServiceId,
+  SessionId,
+  TokenId,
+} from '../identifiers.ts'
+import type { OrganizationRole } from '../organizations/roles.ts'
+
+const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
+const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3 })
+const createdAt = () => instant('created_at').notNull().defaultNow()
+
+export const organizations = pgTable('organizations', {
+  id: text('id').$type<OrganizationId>().primaryKey(),
+  name: text('name').notNull(),
+  slug: text('slug').notNull().unique(),
+  createdAt: createdAt(),
+})
+
+/** One row for an email address, whichever organizations its person is a member of. */
+export const people = pgTable('people', {
+  id: text('id').$type<PersonId>().primaryKey(),
+  /** In lower case. */
+  email: text('email').notNull().unique(),
+  /** Null for a person who cannot sign in by password. */
+  passwordHash: text('password_hash'),
+  lastOrganizationId: text('last_organization_id')
+    .$type<OrganizationId>()
+    .references(() => organizations.id, { onDelete: 'set null' }),
+  createdAt: createdAt(),
+})
+
+export const members = pgTable(
+  'members',
+  {
+    id: text('id').$type<MemberId>().primaryKey(),
+    organizationId: text('organization_id')
+      .$type<OrganizationId>()
+      .notNull()
+      .references(() => organizations.id),
+    personId: text('person_id')
+      .$type<PersonId>()
+      .notNull()
+      .references(() => people.id),
+    displayName: text('display_name').notNull(),
+    role: text('role').$type<OrganizationRole>().notNull(),
+    active: boolean('active').notNull().default(true),
+    createdAt: createdAt(),
+  },
+  (table) => [
+    unique('members_organization_id_id_key').on(table.organizationId, table.id),
+    unique('members_person_id_organization_id_key').on(table.personId, table.organizationId),
+    uniqueIndex('members_one_owner').on(table.organizationId).where(sql`role = 'OWNER'`),
+    check('members_role', sql`role in ('OWNER', 'SUPER_ADMIN', 'POWER_USER', 'MEMBER', 'GUEST')`),
+  ],
+)
+
+/** A session is its person's, and acts in one organization at a time. */
+export const sessions = pgTable(
+  'sessions',
+  {
+    id: text('id').$type<SessionId>().primaryKey(),
+    organizationId: text('organization_id').$type<OrganizationId>().notNull(),
+    personId: text('person_id').$type<PersonId>().notNull(),
+    digest: bytea('digest').notNull().unique(),
+    keyId: text('key_id').notNull(),
+    ipAddress: text('ip_address'),
+    userAgent: text('user_agent'),
+    createdAt: createdAt(),
+    /** Written behind, to within a minute. */
+    lastUsedAt: instant('last_used_at').notNull().defaultNow(),
+    expiresAt: instant('expires_at').notNull(),
+  },
+  (table) => [
+    index('sessions_person_id').on(table.personId),
+    index('sessions_expires_at').on(table.expiresAt),
+    foreignKey({
+      name: 'sessions_member_fkey',
+      columns: [table.personId, table.organizationId],
+      foreignColumns: [members.personId, members.organizationId],
+    }).onDelete('cascade'),
+  ],
+)
+
+export const accessTokens = pgTable(
+  'access_tokens',
+  {
+    id: text('id').$type<AccessTokenId>().primaryKey(),
+    organizationId: text('organization_id').$type<OrganizationId>().notNull(),
+    memberId: text('member_id').$type<MemberId>().notNull().unique(),
+    digest: bytea('digest').notNull().unique(),
+    keyId: text('key_id').notNull(),
+    hint: text('hint').notNull(),
+    createdAt: createdAt(),
+    lastUsedAt: instant('last_used_at'),
+  },
+  (table) => [
+    foreignKey({
+      name: 'access_tokens_member_fkey',
+      columns: [table.organizationId, table.memberId],
+      foreignColumns: [members.organizationId, members.id],
+    }).onDelete('cascade'),
+  ],
+)
+
+export const services = pgTable('services', {
+  id: text('id').$type<ServiceId>().primaryKey(),
+  name: text('name').notNull().unique(),
+  permissions: text('permissions').array().notNull(),
+  digest: bytea('digest').notNull().unique(),
+  keyId: text('key_id').notNull(),
+  hint: text('hint').notNull(),
+  createdAt: createdAt(),
+  lastUsedAt: instant('last_used_at'),
+})
+
+/** Managed roles have no organization and are everyone's; the migrations put them here. */
+export const tokenRoles = pgTable(
+  'token_roles',
+  {
+    id: text('id').$type<RoleId>().primaryKey(),
+    organizationId: text('organization_id')
+      .$type<OrganizationId>()
+      .references(() => organizations.id),
+    label: text('label').notNull(),
+    description: text('description').notNull(),
+    permissions: text('permissions').array().notNull(),
+    createdAt: createdAt(),
+  },
+  (table) => [index('token_roles_organization_id').on(table.organizationId)],
+)
+
+export const integrationTokens = pgTable(
+  'integration_tokens',
+  {
+    id: text('id').$type<TokenId>().primaryKey(),
+    organizationId: text('organization_id')
+      .$type<OrganizationId>()
+      .notNull()
+      .references(() => organizations.id),
+    label: text('label').notNull(),
+    /** The label as it is compared: see `labelKey`. */
+    labelKey: text('label_key').notNull(),
+    description: text('description'),
+    /** The label and the description as they are searched: see `searchText`. */
+    searchText: text('search_text').notNull(),
+    roleId: text('role_id')
+      .$type<RoleId>()
+      .notNull()
+      .references(() => tokenRoles.id),
+    enabled: boolean('enabled').notNull().default(true),
+    createdAt: createdAt(),
+    createdByMemberId: text('created_by_member_id').$type<MemberId>(),
+    expiresAt: instant('expires_at'),
+    lastUsedAt: instant('last_used_at'),
+    lastUsedFrom: text('last_used_from'),
+    retiredSecretLastUsedAt: instant('retired_secret_last_used_at'),
+  },
+  (table) => [
+    unique('integration_tokens_organization_id_id_key').on(table.organizationId, table.id),
+    unique('integration_tokens_label_taken').on(table.organizationId, table.labelKey),
+    index('integration_tokens_created_at').on(table.organizationId, table.createdAt, table.id),
+    index('integration_tokens_last_used_at').on(
+      table.organizationId,
+      sql`coalesce(last_used_at, '-infinity'::timestamptz)`,
+      table.id,
+    ),
+    index('integration_tokens_expires_at').on(
+      table.organizationId,
+      sql`coalesce(expires_at, 'infinity'::timestamptz)`,
+      table.id,
+    ),
+    index('integration_tokens_role_id').on(table.organizationId, table.roleId),
+    index('integration_tokens_disabled').on(table.organizationId, table.id).where(sql`not enabled`),
+    index('integration_tokens_search').using('gin', table.organizationId, sql`search_text gin_trgm_ops`),
+    foreignKey({
+      name: 'integration_tokens_created_by_fkey',
+      columns: [table.createdByMemberId],
+      foreignColumns: [members.id],
+    }).onDelete('set null'),
+  ],
+)
+
+/** The secrets of integration tokens, retired ones too, so that the use of a retired one is noticed. */
+export const tokenSecrets = pgTable(
+  'token_secrets',
+  {
+    digest: bytea('digest').primaryKey(),
+    organizationId: text('organization_id').$type<OrganizationId>().notNull(),
+    tokenId: text('token_id').$type<TokenId>().notNull(),
+    keyId: text('key_id').notNull(),
+    hint: text('hint').notNull(),
+    createdAt: createdAt(),
+    /** Null while it is the token's current secret. */
+    acceptedUntil: instant('accepted_until'),
+    /** When it was last accepted or, for a retired one, refused. */
+    lastUsedAt: instant('last_used_at'),
+  },
+  (table) => [
+    uniqueIndex('token_secrets_one_current').on(table.tokenId).where(sql`accepted_until is null`),
+    index('token_secrets_token_id').on(table.organizationId, table.tokenId),
+    foreignKey({
+      name: 'token_secrets_token_fkey',
+      columns: [table.organizationId, table.tokenId],
+      foreignColumns: [integrationTokens.organizationId, integrationTokens.id],
+    }).onDelete('cascade'),
+  ],
+)
+
+/**
+ * What makes the retry of a creation safe. The secret is not here: it is derived again from the server key, the salt and
+ * the caller's key, of which only a digest is kept. Outlives the token, so that a late retry cannot make it anew.
+ */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    digest: bytea('digest').primaryKey(),
+    organizationId: text('organization_id')
+      .$type<OrganizationId>()
+      .notNull()
+      .references(() => organizations.id),
+    inputDigest: bytea('input_digest').notNull(),
+    salt: bytea('salt').notNull(),
+    tokenId: text('token_id').$type<TokenId>().notNull(),
+    createdAt: createdAt(),
+  },
+  (table) => [index('idempotency_keys_created_at').on(table.createdAt)],
+)
+
+export const auditEvents = pgTable(
+  'audit_events',
+  {
+    id: text('id').$type<EventId>().primaryKey(),
+    organizationId: text('organization_id')
+      .$type<OrganizationId>()
+      .notNull()
+      .references(() => organizations.id),
+    at: instant('at').notNull().defaultNow(),
+    action: text('action').notNull(),
+    actor: text('actor').notNull(),
+    actorId: text('actor_id'),
+    target: text('target'),
+    targetId: text('target_id'),
+    ipAddress: text('ip_address'),
+    userAgent: text('user_agent'),
+  },
+  (table) => [
+    index('audit_events_at').on(table.organizationId, table.at, table.id),
+    index('audit_events_target_id').on(table.organizationId, table.targetId, table.at, table.id),
+    index('audit_events_action').on(table.organizationId, table.action, table.at, table.id),
+  ],
+)
+
+/** Failed sign-ins by account. The columns are those of the rate limiter's library. */
+export const signInAttempts = pgTable('sign_in_attempts', {
+  key: text('key').primaryKey(),
+  points: integer('points').notNull().default(0),
+  expire: customType<{ data: number }>({ dataType: () => 'bigint' })('expire'),
+})

@@ -1,0 +1,54 @@
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import type { PoolClient } from 'pg'
+import type { OrganizationId, PersonId } from '../identifiers.ts'
+import type { Database } from './pool.ts'
+import { DatabaseUnavailable, isUnavailable, sqlState } from './unavailable.ts'
+
+/** A transaction that sees one organization's rows and no other's. Only `withOrganization` makes one. */
+export type Transaction = NodePgDatabase
+
+/** The organization acted in and, where a person acts, whose sessions of other organizations are in reach as well. */
+export interface Scope {
+  organizationId: OrganizationId
+  personId?: PersonId | undefined
+}
+
+/**
+ * Runs `work` in one transaction that row-level security confines to the organization, and commits it. Whatever `work`
+ * throws rolls everything back. Throws `DatabaseUnavailable` where the database does not answer; after a commit that got
+ * no answer, nobody can know whether it holds.
+ */
+export async function withOrganization<T>(
+  { server }: Pick<Database, 'server'>,
+  { organizationId, personId }: Scope,
+  work: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  let client: PoolClient
+  try {
+    client = await server.connect()
+  } catch (error) {
+    throw isUnavailable(error) ? new DatabaseUnavailable(error) : error
+  }
+  let broken = false
+  try {
+    // One message to the server instead of two: the simple protocol takes several statements but no parameters.
+    await client.query(
+      `begin; select set_config('latchkey.organization_id', ${client.escapeLiteral(organizationId)}, true),
+        set_config('latchkey.person_id', ${client.escapeLiteral(personId ?? '')}, true)`,
+    )
+    const result = await work(drizzle(client))
+    await client.query('commit')
+    return result
+  } catch (error) {
+    // Where PostgreSQL did not itself refuse a statement, the connection's state is unknown, and a rollback might hang on it.
+    broken = isUnavailable(error)
+    if (!broken) {
+      await client.query('rollback').catch(() => {
+        broken = true
+      })
+    }
+    throw broken && sqlState(error) === null ? new DatabaseUnavailable(error) : error
+  } finally {
+    client.release(broken)
+  }
+}

@@ -1,0 +1,50 @@
+import { NotAMember, SignInRefused, TooManyAttempts } from '../identity/refusals.ts'
+import { type InputIssue, InvalidInput, type Refusal } from '../refusal.ts'
+import { IdempotencyKeyReused, LabelTaken, TokenNotFound } from '../tokens/refusals.ts'
+import { builder } from './builder.ts'
+
+const refusal = builder.interfaceRef<Refusal>('Refusal').implement({
+  description:
+    'Why a mutation did nothing, in words for a person. Its `__typename` is the code; more refusals may be added.',
+  fields: (t) => ({ message: t.exposeString('message') }),
+})
+
+const inputIssue = builder.objectRef<InputIssue>('InputIssue').implement({
+  fields: (t) => ({
+    path: t.exposeString('path', { description: "The input's field, such as `label`." }),
+    message: t.exposeString('message'),
+  }),
+})
+
+builder.objectType(InvalidInput, {
+  name: 'InvalidInput',
+  interfaces: [refusal],
+  fields: (t) => ({ issues: t.field({ type: [inputIssue], resolve: ({ issues }) => issues }) }),
+})
+builder.objectType(TokenNotFound, { name: 'TokenNotFound', interfaces: [refusal] })
+builder.objectType(LabelTaken, {
+  name: 'LabelTaken',
+  description: 'Another token of the organization has the label.',
+  interfaces: [refusal],
+})
+builder.objectType(IdempotencyKeyReused, {
+  name: 'IdempotencyKeyReused',
+  description:
+    'The idempotency key was used within 24 hours with another input, or the token that it made has been deleted or\nregenerated since, so that the first answer no longer holds.',
+  interfaces: [refusal],
+})
+builder.objectType(SignInRefused, {
+  name: 'SignInRefused',
+  description: 'The same for an unknown email address, a wrong password and a deactivated member.',
+  interfaces: [refusal],
+})
+builder.objectType(TooManyAttempts, {
+  name: 'TooManyAttempts',
+  interfaces: [refusal],
+  fields: (t) => ({ retryAfterSeconds: t.exposeInt('retryAfterSeconds') }),
+})
+builder.objectType(NotAMember, {
+  name: 'NotAMember',
+  description: 'The person is no active member of an organization of that name. Whether it exists is not told.',
+  interfaces: [refusal],
+})

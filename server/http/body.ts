@@ -1,0 +1,35 @@
+import type { IncomingMessage } from 'node:http'
+
+/** The largest body that any address takes: 1,000 digests with their addresses fit ten times over. */
+export const mostBodyBytes = 1_048_576
+
+/** Why a body was not read. The status is HTTP's. */
+export class BodyRefused extends Error {
+  readonly status: 400 | 413
+  constructor(status: 400 | 413, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** The body as text. Throws `BodyRefused` for one that is too large, cut short, or not UTF-8. */
+export async function readBody(request: IncomingMessage): Promise<string> {
+  const tooLarge = () => new BodyRefused(413, `The body is larger than ${mostBodyBytes} bytes. Send less at once.`)
+  if (Number(request.headers['content-length'] ?? 0) > mostBodyBytes) throw tooLarge()
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+    if (!Buffer.isBuffer(chunk)) continue
+    size += chunk.length
+    if (size > mostBodyBytes) throw tooLarge()
+    chunks.push(chunk)
+  }
+  const [only] = chunks
+  try {
+    return utf8.decode(chunks.length === 1 && only ? only : Buffer.concat(chunks))
+  } catch {
+    throw new BodyRefused(400, 'The body is not valid UTF-8.')
+  }
+}

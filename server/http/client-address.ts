@@ -1,0 +1,39 @@
+import type { IncomingMessage } from 'node:http'
+import { BlockList, isIP } from 'node:net'
+
+/** The proxies whose `X-Forwarded-For` is believed: addresses or CIDR blocks. Throws for anything else. */
+export function trustedProxies(blocks: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const block of blocks) {
+    const [address = '', bits] = block.split('/')
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+    if (isIP(address) === 0 || (bits !== undefined && !/^\d{1,3}$/.test(bits))) {
+      throw new Error('is not a list of addresses or CIDR blocks, such as 10.0.0.0/8,::1')
+    }
+    if (bits === undefined) list.addAddress(address, family)
+    else list.addSubnet(address, Number(bits), family)
+  }
+  return list
+}
+
+/** The nearest address that is no trusted proxy's: what stands further left, the client could have written itself. */
+export function clientAddress(request: IncomingMessage, proxies: BlockList): string | null {
+  let address = plain(request.socket.remoteAddress ?? '')
+  const forwarded = [request.headers['x-forwarded-for'] ?? []].flat().join(',').split(',')
+  while (isTrusted(address, proxies)) {
+    const next = plain(forwarded.pop()?.trim() ?? '')
+    if (isIP(next) === 0) break
+    address = next
+  }
+  return address || null
+}
+
+function isTrusted(address: string, proxies: BlockList): boolean {
+  const family = isIP(address)
+  return family !== 0 && proxies.check(address, family === 6 ? 'ipv6' : 'ipv4')
+}
+
+/** An IPv4 address that arrived over an IPv6 socket is written as what it is. */
+function plain(address: string): string {
+  return address.startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address
+}

@@ -1,0 +1,124 @@
+import type { Logger } from 'pino'
+import { recordEvent } from '../audit/record-event.ts'
+import type { Database } from '../database/pool.ts'
+import { withOrganization } from '../database/with-organization.ts'
+import type { Clock, RandomBytes } from '../dependencies.ts'
+import { markRetiredUse } from '../tokens/repository.ts'
+import type { Credential, IntegrationTokenCredential } from './credential.ts'
+
+/** With the 30 seconds within which a stored use counts as recent, last used stays true to within a minute. */
+const flushEveryMilliseconds = 10_000
+/** Beyond this many distinct secrets between two writes, further ones are left out: it is a mark, not a ledger. */
+const mostRemembered = 200_000
+
+interface Use {
+  credential: Credential
+  /** By the process's own clock; only the time that has passed since is told to the database. */
+  at: number
+  from: string | null
+}
+
+/** Remembers in memory when secrets were used, and writes it behind, so that verifying costs no write. */
+export interface LastUse {
+  /** For an accepted credential, and for a retired secret, whose use an admin should hear of. Costs no I/O. */
+  record(credential: Credential, from: string | null): void
+  /** Writes what is remembered now. */
+  flush(): Promise<void>
+  /** Writes what is remembered, and stops. */
+  close(): Promise<void>
+}
+
+export function createLastUse(dependencies: {
+  database: Database
+  log: Logger
+  now: Clock
+  randomBytes: RandomBytes
+}): LastUse {
+  const { database, log, now } = dependencies
+  let uses = new Map<string, Use>()
+  let flushing = Promise.resolve()
+
+  async function write(): Promise<void> {
+    const batch = [...uses.values()]
+    if (batch.length === 0) return
+    uses = new Map()
+    try {
+      const accepted = batch.filter(({ credential }) => credential.accepted)
+      await writeAccepted(database, accepted, now())
+      for (const { credential, from } of batch) {
+        if (credential.kind === 'integrationToken' && credential.retired) await writeRetired(credential, from)
+      }
+    } catch (error) {
+      log.warn(
+        { error: error instanceof Error ? error.name : 'unknown' },
+        'last uses were not written; they are tried again',
+      )
+      for (const use of batch) {
+        const key = use.credential.digest.toString('latin1')
+        if (!uses.has(key) && uses.size < mostRemembered) uses.set(key, use)
+      }
+    }
+  }
+
+  async function writeRetired(credential: IntegrationTokenCredential, from: string | null): Promise<void> {
+    await withOrganization(database, credential, async (transaction) => {
+      const noticed = await markRetiredUse(transaction, credential)
+      if (!noticed) return
+      await recordEvent(transaction, dependencies, {
+        organizationId: credential.organizationId,
+        actor: { name: `a retired secret (…${noticed.hint})`, id: null },
+        origin: { ipAddress: from, userAgent: null },
+        action: 'token.retired_secret_used',
+        target: { name: credential.label, id: credential.tokenId },
+      })
+    })
+  }
+
+  const flush = () => {
+    flushing = flushing.then(write)
+    return flushing
+  }
+  const timer = setInterval(() => void flush(), flushEveryMilliseconds)
+  timer.unref()
+
+  return {
+    record(credential, from) {
+      if (credential.usedRecently) return
+      if (!credential.accepted && !(credential.kind === 'integrationToken' && credential.retired)) return
+      const key = credential.digest.toString('latin1')
+      if (uses.size < mostRemembered || uses.has(key)) uses.set(key, { credential, at: now().getTime(), from })
+    },
+    flush,
+    async close() {
+      clearInterval(timer)
+      await flush()
+    },
+  }
+}
+
+/** In the order of the digests, so that two instances that write at once do not wait for each other in a circle. */
+async function writeAccepted({ lookup }: Database, uses: Use[], now: Date): Promise<void> {
+  if (uses.length === 0) return
+  uses.sort((a, b) => a.credential.digest.compare(b.credential.digest))
+  const digests = uses.map(({ credential }) => credential.digest)
+  const ages = uses.map(({ at }) => Math.max(0, now.getTime() - at))
+  for (const table of ['sessions', 'access_tokens', 'services', 'token_secrets']) {
+    await lookup.query(
+      `update ${table} set last_used_at = now() - used.age * interval '1 millisecond'
+       from unnest($1::bytea[], $2::float8[]) used(digest, age) where ${table}.digest = used.digest`,
+      [digests, ages],
+    )
+  }
+  const tokens = uses.flatMap(({ credential, at, from }) =>
+    credential.kind === 'integrationToken'
+      ? [{ id: credential.tokenId, age: Math.max(0, now.getTime() - at), from }]
+      : [],
+  )
+  if (tokens.length === 0) return
+  await lookup.query(
+    `update integration_tokens set last_used_at = now() - used.age * interval '1 millisecond', last_used_from = coalesce(used.address, last_used_from)
+     from (select distinct on (id) * from unnest($1::text[], $2::float8[], $3::text[]) given(id, age, address) order by id, age) used
+     where integration_tokens.id = used.id`,
+    [tokens.map(({ id }) => id), tokens.map(({ age }) => age), tokens.map(({ from }) => from)],
+  )
+}

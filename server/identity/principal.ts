@@ -1,0 +1,108 @@
+import type {
+  AccessTokenId,
+  MemberId,
+  OrganizationId,
+  PersonId,
+  RoleId,
+  ServiceId,
+  SessionId,
+  TokenId,
+} from '../identifiers.ts'
+import type { OrganizationRole } from '../organizations/roles.ts'
+import type { Digester } from '../tokens/secret.ts'
+import type { Credential } from './credential.ts'
+import type { CredentialLookup } from './credential-lookup.ts'
+import type { LastUse } from './last-use.ts'
+
+export interface MemberPrincipal {
+  kind: 'member'
+  organizationId: OrganizationId
+  memberId: MemberId
+  personId: PersonId
+  role: OrganizationRole
+  /** The email address. */
+  name: string
+  by: { session: SessionId; expiresAt: Date } | { accessToken: AccessTokenId }
+}
+
+export interface TokenPrincipal {
+  kind: 'integrationToken'
+  organizationId: OrganizationId
+  tokenId: TokenId
+  roleId: RoleId
+  /** The label. */
+  name: string
+  permissions: readonly string[]
+}
+
+export interface ServicePrincipal {
+  kind: 'service'
+  serviceId: ServiceId
+  name: string
+  permissions: readonly string[]
+}
+
+/** Whoever a request comes from. A member and a token act in exactly one organization; a service in none. */
+export type Principal = MemberPrincipal | TokenPrincipal | ServicePrincipal
+export type OrganizationPrincipal = MemberPrincipal | TokenPrincipal
+
+/** From where a request came. */
+export interface Origin {
+  ipAddress: string | null
+  userAgent: string | null
+}
+
+export interface Authentication {
+  credentials: CredentialLookup
+  digester: Digester
+  lastUse: LastUse
+}
+
+/**
+ * The one way from a presented secret to a principal, for all four kinds. Null for a secret that is not good now, whatever
+ * the reason. Throws `DatabaseUnavailable`.
+ */
+export async function authenticate(
+  { credentials, digester, lastUse }: Authentication,
+  secret: string,
+  origin: Origin,
+): Promise<Principal | null> {
+  const presented = digester.read(secret)
+  if (!presented) return null
+  const credential = await credentials.find(presented.kind, presented.digest)
+  if (!credential) return null
+  lastUse.record(credential, origin.ipAddress)
+  return credential.accepted ? principalOf(credential) : null
+}
+
+function principalOf(credential: Credential): Principal {
+  switch (credential.kind) {
+    case 'service':
+      return {
+        kind: 'service',
+        serviceId: credential.serviceId,
+        name: credential.name,
+        permissions: credential.permissions,
+      }
+    case 'integrationToken': {
+      const { organizationId, tokenId, roleId, label, permissions } = credential
+      return { kind: 'integrationToken', organizationId, tokenId, roleId, name: label, permissions }
+    }
+    case 'session':
+    case 'accessToken': {
+      const { organizationId, memberId, personId, organizationRole, email } = credential
+      return {
+        kind: 'member',
+        organizationId,
+        memberId,
+        personId,
+        role: organizationRole,
+        name: email,
+        by:
+          credential.kind === 'session'
+            ? { session: credential.sessionId, expiresAt: credential.expiresAt ?? credential.createdAt }
+            : { accessToken: credential.accessTokenId },
+      }
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isUnavailable } from '../database/unavailable.ts'
+import type { Dependencies } from '../dependencies.ts'
+import { answerJson } from '../http/answer.ts'
+import { BodyRefused, readBody } from '../http/body.ts'
+import { readBearer } from '../http/credential.ts'
+import { authenticate, type Origin } from '../identity/principal.ts'
+import { type AcceptedToken, judge, lookUpToken } from '../tokens/verification.ts'
+
+/** OAuth 2.0 Token Introspection (RFC 7662), for callers that are services, by bearer or by HTTP Basic. */
+export async function introspect(
+  dependencies: Dependencies,
+  request: IncomingMessage,
+  response: ServerResponse,
+  origin: Origin,
+): Promise<void> {
+  try {
+    if (request.method !== 'POST') {
+      return refuse(response, 405, 'invalid_request', 'Introspection takes POST.', { allow: 'POST' })
+    }
+    const caller = readCaller(request.headers.authorization)
+    const parameters = await readForm(request)
+    if (!caller) return refuseCaller(response)
+    // Both are asked in one statement, and nothing is told or recorded before the caller is known.
+    const [service, presented] = await Promise.all([
+      authenticate(dependencies, caller.secret, origin),
+      lookUpToken(dependencies, parameters.token),
+    ])
+    if (service?.kind !== 'service' || (caller.name !== null && caller.name !== service.name))
+      return refuseCaller(response)
+    if (!service.permissions.includes('tokens:verify')) {
+      return refuse(response, 403, 'insufficient_scope', 'This service may not verify tokens: it lacks tokens:verify.')
+    }
+    const accepted = judge(dependencies, presented, parameters.usedFrom)
+    answerJson(response, 200, accepted ? describe(accepted) : { active: false })
+  } catch (error) {
+    if (error instanceof InvalidRequest || error instanceof BodyRefused) {
+      const headers: Record<string, string> = error.status === 413 ? { connection: 'close' } : {}
+      return refuse(response, error.status, 'invalid_request', error.message, headers)
+    }
+    if (isUnavailable(error)) {
+      return refuse(
+        response,
+        503,
+        'temporarily_unavailable',
+        'Latchkey cannot reach its database. Try again in a moment.',
+        {
+          'retry-after': '1',
+        },
+      )
+    }
+    throw error
+  }
+}
+
+class InvalidRequest extends Error {
+  readonly status: 400 | 415
+  constructor(status: 400 | 415, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+async function readForm(request: IncomingMessage): Promise<{ token: string; usedFrom: string | null }> {
+  const body = await readBody(request)
+  if (!/^application\/x-www-form-urlencoded *(;|$)/i.test(request.headers['content-type'] ?? '')) {
+    throw new InvalidRequest(415, 'Send the token as application/x-www-form-urlencoded, as in “token=…”.')
+  }
+  const form = new URLSearchParams(body)
+  const [token, ...others] = form.getAll('token')
+  if (!token || others.length > 0) throw new InvalidRequest(400, 'Send exactly one parameter “token”.')
+  const usedFrom = form.get('used_from')
+  return { token, usedFrom: usedFrom && usedFrom.length <= 100 ? usedFrom : null }
+}
+
+/** The caller's own secret; with HTTP Basic, its name as well, both form-encoded as RFC 6749, section 2.3.1, has it. */
+function readCaller(authorization: string | undefined): { name: string | null; secret: string } | null {
+  if (authorization === undefined) return null
+  const bearer = readBearer(authorization)
+  if (bearer !== null) return { name: null, secret: bearer }
+  const basic = /^Basic +([\w+/=-]+) *$/i.exec(authorization)?.[1]
+  if (basic === undefined) return null
+  const pair = Buffer.from(basic, 'base64').toString()
+  const colon = pair.indexOf(':')
+  if (colon < 0) return null
+  try {
+    return { name: decodeForm(pair.slice(0, colon)), secret: decodeForm(pair.slice(colon + 1)) }
+  } catch {
+    return null
+  }
+}
+
+const decodeForm = (text: string) => decodeURIComponent(text.replaceAll('+', ' '))
+
+/** The members of RFC 7662, section 2.2, and Latchkey's own. */
+function describe({
+  kind,
+  permissions,
+  tokenId,
+  memberId,
+  createdAt,
+  expiresAt,
+  organizationId,
+  roleId,
+  organizationRole,
+  label,
+}: AcceptedToken) {
+  const subject = memberId ?? tokenId
+  return {
+    active: true,
+    scope: permissions.join(' '),
+    client_id: subject,
+    sub: subject,
+    token_type: 'Bearer',
+    iat: seconds(createdAt),
+    exp: expiresAt ? seconds(expiresAt) : undefined,
+    organization_id: organizationId,
+    role: kind === 'INTEGRATION_TOKEN' ? roleId : organizationRole,
+    label: label ?? undefined,
+  }
+}
+
+const seconds = (instant: Date) => Math.floor(instant.getTime() / 1000)
+
+function refuseCaller(response: ServerResponse): void {
+  refuse(
+    response,
+    401,
+    'invalid_client',
+    'Introspection is for registered services: send the service’s secret as a bearer, or its name and secret by HTTP Basic.',
+    {
+      'www-authenticate': 'Bearer realm="latchkey", Basic realm="latchkey"',
+    },
+  )
+}
+
+function refuse(
+  response: ServerResponse,
+  status: number,
+  error: string,
+  description: string,
+  headers: Record<string, string> = {},
+): void {
+  answerJson(response, status, { error, error_description: description }, headers)
+}

@@ -1,0 +1,76 @@
+import { and, eq, lte, sql } from 'drizzle-orm'
+import { recordEvent } from '../audit/record-event.ts'
+import { idempotencyKeys, integrationTokens, sessions, tokenSecrets } from '../database/tables.ts'
+import { withOrganization } from '../database/with-organization.ts'
+import type { Dependencies } from '../dependencies.ts'
+import type { OrganizationId } from '../identifiers.ts'
+
+const everyMilliseconds = 60 * 60 * 1_000
+
+/** Removes, an hour after the start and every hour after that, what is kept for a time only. Gives a function that stops it. */
+export function startRetention(dependencies: Dependencies, { retentionDays }: { retentionDays: number }): () => void {
+  const timer = setInterval(() => {
+    purge(dependencies, { retentionDays }).catch((error: unknown) => {
+      dependencies.log.warn(
+        { error: error instanceof Error ? error.name : 'unknown' },
+        'the purge failed; it is tried again in an hour',
+      )
+    })
+  }, everyMilliseconds)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+/**
+ * Removes tokens that expired, and secrets that were retired, longer than the retention period ago, sessions that have
+ * ended, and idempotency keys older than their 24 hours. Several instances may do it at once.
+ */
+export async function purge(dependencies: Dependencies, { retentionDays }: { retentionDays: number }): Promise<void> {
+  const { database } = dependencies
+  const { rows } = await database.lookup.query<{ id: OrganizationId }>('select id from organizations order by id')
+  for (const { id } of rows) await purgeOrganization(dependencies, id, retentionDays)
+  const { server } = database
+  await server.query(`delete from sign_in_attempts where expire < (extract(epoch from now()) * 1000)::bigint`)
+}
+
+async function purgeOrganization(
+  dependencies: Dependencies,
+  organizationId: OrganizationId,
+  retentionDays: number,
+): Promise<void> {
+  const before = sql`now() - ${retentionDays} * interval '1 day'`
+  await withOrganization(dependencies.database, { organizationId }, async (transaction) => {
+    await transaction
+      .delete(sessions)
+      .where(and(eq(sessions.organizationId, organizationId), lte(sessions.expiresAt, sql`now()`)))
+    await transaction
+      .delete(idempotencyKeys)
+      .where(
+        and(
+          eq(idempotencyKeys.organizationId, organizationId),
+          lte(idempotencyKeys.createdAt, sql`now() - interval '24 hours'`),
+        ),
+      )
+    await transaction
+      .delete(tokenSecrets)
+      .where(and(eq(tokenSecrets.organizationId, organizationId), lte(tokenSecrets.acceptedUntil, before)))
+    const purged = await transaction
+      .delete(integrationTokens)
+      .where(
+        and(
+          eq(integrationTokens.organizationId, organizationId),
+          sql`coalesce(${integrationTokens.expiresAt}, 'infinity'::timestamptz) <= ${before}`,
+        ),
+      )
+      .returning({ id: integrationTokens.id, label: integrationTokens.label })
+    for (const { id, label } of purged) {
+      await recordEvent(transaction, dependencies, {
+        organizationId,
+        action: 'token.purged',
+        actor: { name: 'Latchkey', id: null },
+        origin: { ipAddress: null, userAgent: null },
+        target: { name: label, id },
+      })
+    }
+  })
+}

@@ -1,0 +1,101 @@
+import { createHash, createHmac, hash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import type { RandomBytes } from '../dependencies.ts'
+
+/** What a secret is for, with the letter that follows the prefix. */
+const letters = { integrationToken: 'i', accessToken: 'p', session: 's', service: 'v' } as const
+export type SecretKind = keyof typeof letters
+const kinds = new Map(Object.entries({ i: 'integrationToken', p: 'accessToken', s: 'session', v: 'service' } as const))
+
+const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+const randomCharacters = 43
+const checksumCharacters = 6
+
+/** A secret's text, as it is shown once: `lki_`, 43 base62 characters of 256 random bits, 6 of a CRC-32 over all before them. */
+export function formatSecret(prefix: string, kind: SecretKind, bits: Buffer): string {
+  const body = `${prefix}${letters[kind]}_${base62(BigInt(`0x${bits.toString('hex')}`), randomCharacters)}`
+  return body + checksum(body)
+}
+
+/** The kind of a well-formed secret. Null for anything that was not issued here; the caller cannot tell why. Costs no I/O. */
+export function parseSecret(prefix: string, text: string): SecretKind | null {
+  if (text.length !== prefix.length + 2 + randomCharacters + checksumCharacters) return null
+  if (!text.startsWith(prefix) || text[prefix.length + 1] !== '_') return null
+  const kind = kinds.get(text[prefix.length] ?? '')
+  if (!kind || !/^[0-9A-Za-z]+$/.test(text.slice(prefix.length + 2))) return null
+  return checksum(text.slice(0, -checksumCharacters)) === text.slice(-checksumCharacters) ? kind : null
+}
+
+/** The bytes of a SHA-256 in lower-case hexadecimal; null for any other text. */
+export function parseHash(text: string): Buffer | null {
+  return /^[0-9a-f]{64}$/.test(text) ? Buffer.from(text, 'hex') : null
+}
+
+/** What is kept of an issued secret. */
+export interface SecretRecord {
+  digest: Buffer
+  /** Names the server key that the digest was made with. */
+  keyId: string
+  /** The last four characters. */
+  hint: string
+}
+
+/** Told apart by its kind. */
+export type PresentedSecret = { [Kind in SecretKind]: { kind: Kind; digest: Buffer } }[SecretKind]
+
+/** Makes secrets, and the digests under which they are known. Holds the server key; gives it to nobody. */
+export interface Digester {
+  issue(kind: SecretKind): { secret: string; record: SecretRecord }
+  /** The same secret for the same salt and context: what a retried creation answers with, since no secret is stored. */
+  derive(kind: SecretKind, salt: Buffer, context: string): { secret: string; record: SecretRecord }
+  /** Null for what is not a secret of this server's form. */
+  read(secret: string): PresentedSecret | null
+  /** `HMAC-SHA-256(server key, SHA-256(secret))`, of a SHA-256 that a service made so as not to send the secret. */
+  digestOfHash(sha256: Buffer): Buffer
+  /** A digest of any text, under the server key, that is no secret's. */
+  digestOf(purpose: string, text: string): Buffer
+}
+
+export function createDigester({
+  serverKey,
+  prefix,
+  randomBytes,
+}: {
+  serverKey: string
+  prefix: string
+  randomBytes: RandomBytes
+}): Digester {
+  const hmac = (data: Buffer | string) => createHmac('sha256', serverKey).update(data).digest()
+  const keyId = hmac('latchkey key id').toString('hex').slice(0, 8)
+  const digestOfHash = (sha256: Buffer) => hmac(sha256)
+  const digestOfSecret = (secret: string) => digestOfHash(hash('sha256', secret, 'buffer'))
+  const fromBits = (kind: SecretKind, bits: Buffer) => {
+    const secret = formatSecret(prefix, kind, bits)
+    return { secret, record: { digest: digestOfSecret(secret), keyId, hint: secret.slice(-4) } }
+  }
+  return {
+    issue: (kind) => fromBits(kind, randomBytes(32)),
+    derive: (kind, salt, context) =>
+      fromBits(
+        kind,
+        hmac(createHash('sha512').update('latchkey derived secret').update(salt).update(context).digest()),
+      ),
+    read(secret) {
+      const kind = parseSecret(prefix, secret)
+      return kind && { kind, digest: digestOfSecret(secret) }
+    },
+    digestOfHash,
+    // 64 bytes go in where a secret's digest takes 32, so that neither can stand for the other.
+    digestOf: (purpose, text) => hmac(createHash('sha512').update(`${purpose}\0${text}`).digest()),
+  }
+}
+
+function checksum(body: string): string {
+  return base62(BigInt(crc32(body)), checksumCharacters)
+}
+
+function base62(value: bigint, length: number): string {
+  let text = ''
+  for (let rest = value; text.length < length; rest /= 62n) text = alphabet[Number(rest % 62n)] + text
+  return text
+}

@@ -1,0 +1,102 @@
+import type { OrganizationId, RoleId } from '../identifiers.ts'
+import type { AccessTokenCredential, Credential, IntegrationTokenCredential } from '../identity/credential.ts'
+import type { Authentication } from '../identity/principal.ts'
+import { type OrganizationRole, permissionsOf } from '../organizations/roles.ts'
+import { parseHash } from './secret.ts'
+
+/** The answer about a presented token that is to be accepted. */
+export interface AcceptedToken {
+  kind: 'INTEGRATION_TOKEN' | 'ACCESS_TOKEN'
+  organizationId: OrganizationId
+  tokenId: string
+  label: string | null
+  roleId: RoleId | null
+  memberId: string | null
+  organizationRole: OrganizationRole | null
+  permissions: readonly string[]
+  createdAt: Date
+  expiresAt: Date | null
+}
+
+/** A token that is on record, in whatever state. */
+type PresentedToken = IntegrationTokenCredential | AccessTokenCredential
+
+/** Null for whatever is not to be accepted, for any reason. `usedFrom` is kept as the address of its last use. Throws `DatabaseUnavailable`. */
+export async function verifyToken(
+  authentication: Authentication,
+  { token, usedFrom }: { token: string; usedFrom: string | null },
+): Promise<AcceptedToken | null> {
+  return judge(authentication, await lookUpToken(authentication, token), usedFrom)
+}
+
+/** The same for many, each given as the lower-case hexadecimal SHA-256 of its value, in the order asked. */
+export async function verifyTokenHashes(
+  authentication: Authentication,
+  { hashes, usedFrom }: { hashes: readonly string[]; usedFrom: readonly (string | null)[] },
+): Promise<(AcceptedToken | null)[]> {
+  const { credentials, digester } = authentication
+  return Promise.all(
+    hashes.map(async (text, index) => {
+      const sha256 = parseHash(text)
+      const presented = sha256 && tokenOf(await credentials.find('bearer', digester.digestOfHash(sha256)))
+      return judge(authentication, presented, usedFrom[index] ?? null)
+    }),
+  )
+}
+
+/** What is on record of a presented secret. Leaves no trace: that is for `judge`, once the caller is known to be entitled to ask. */
+export async function lookUpToken(
+  { credentials, digester }: Authentication,
+  secret: string,
+): Promise<PresentedToken | null> {
+  const presented = digester.read(secret)
+  if (presented?.kind !== 'integrationToken' && presented?.kind !== 'accessToken') return null
+  return tokenOf(await credentials.find(presented.kind, presented.digest))
+}
+
+/** The verdict about it, which counts as a use. */
+export function judge(
+  { lastUse }: Authentication,
+  presented: PresentedToken | null,
+  usedFrom: string | null,
+): AcceptedToken | null {
+  if (!presented) return null
+  lastUse.record(presented, usedFrom)
+  return presented.accepted ? acceptedToken(presented) : null
+}
+
+function tokenOf(credential: Credential | null): PresentedToken | null {
+  return credential?.kind === 'integrationToken' || credential?.kind === 'accessToken' ? credential : null
+}
+
+function acceptedToken(credential: PresentedToken): AcceptedToken {
+  const { organizationId, createdAt, expiresAt } = credential
+  if (credential.kind === 'integrationToken') {
+    const { tokenId, label, roleId, permissions } = credential
+    return {
+      kind: 'INTEGRATION_TOKEN',
+      organizationId,
+      tokenId,
+      label,
+      roleId,
+      memberId: null,
+      organizationRole: null,
+      permissions,
+      createdAt,
+      expiresAt,
+    }
+  }
+  const { accessTokenId, memberId, organizationRole } = credential
+  return {
+    kind: 'ACCESS_TOKEN',
+    organizationId,
+    tokenId: accessTokenId,
+    label: null,
+    roleId: null,
+    memberId,
+    organizationRole,
+    permissions: permissionsOf[organizationRole],
+    createdAt,
+    expiresAt,
+  }
+}

@@ -1,0 +1,169 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { createClient, type Latchkey } from '@latchkey/sdk'
+import pg from 'pg'
+import { pino } from 'pino'
+import { inject } from 'vitest'
+import { createApp } from '../server/app.ts'
+import { trustedProxies } from '../server/http/client-address.ts'
+import type { OrganizationId } from '../server/identifiers.ts'
+import { signIn } from '../server/identity/service.ts'
+import { addService } from '../server/identity/services.ts'
+import { type DependencySettings, openDependencies } from '../server/open-dependencies.ts'
+import { addMember, createOrganization } from '../server/organizations/operator.ts'
+import type { OrganizationRole } from '../server/organizations/roles.ts'
+import { templateDatabase } from './postgres.ts'
+
+export const password = 'a lantern under the stairs'
+const serverKey = 'the server key of the tests, which is long enough'
+
+/** An organization with a member of every role, and a client signed in as each. */
+export interface TestOrganization {
+  id: OrganizationId
+  slug: string
+  owner: TestMember
+  superAdmin: TestMember
+  powerUser: TestMember
+  member: TestMember
+  guest: TestMember
+  /** The labels of its tokens, oldest first, expired ones included. */
+  tokenLabels(): Promise<string[]>
+}
+
+export interface TestMember extends Latchkey {
+  email: string
+  sessionToken: string
+}
+
+/** A database of its own, two organizations, a service, and an instance that serves them over HTTP. */
+export interface World extends AsyncDisposable {
+  url: string
+  databaseUrl: string
+  dependencies: Awaited<ReturnType<typeof openDependencies>>
+  alpha: TestOrganization
+  beta: TestOrganization
+  /** A client that is nobody. */
+  stranger: Latchkey
+  service: Latchkey & { secret: string }
+  /** Everything that was logged, a line each. */
+  logged: string[]
+  /** A client with any credential. */
+  as(credential: string): Latchkey
+  /** Another instance on the same database; gives its address. */
+  startInstance(): Promise<{ url: string; dependencies: World['dependencies']; close(): Promise<void> }>
+  /** Runs SQL as the superuser, whom no row-level security binds. */
+  sql<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>
+}
+
+export async function openWorld(
+  settings: Partial<DependencySettings> & { publicUrl?: string; corsOrigins?: string[] } = {},
+): Promise<World> {
+  const { databaseUrl, drop } = await createDatabase()
+  const superuser = new pg.Pool({ connectionString: databaseUrl, max: 2 })
+  const logged: string[] = []
+  const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) })
+  const closing: (() => Promise<void>)[] = []
+
+  async function startInstance() {
+    const dependencies = await openDependencies({
+      databaseUrl,
+      databaseConnections: 8,
+      serverKey,
+      tokenPrefix: 'lk',
+      passwordCost: 4,
+      log,
+      ...settings,
+    })
+    const publicUrl = new URL(settings.publicUrl ?? 'http://127.0.0.1')
+    const server = createServer(
+      createApp(dependencies, {
+        publicUrl,
+        corsOrigins: settings.corsOrigins ?? [],
+        trustedProxies: trustedProxies([]),
+      }),
+    )
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`
+    let open = true
+    const close = async () => {
+      if (!open) return
+      open = false
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
+      await dependencies.close()
+    }
+    closing.push(close)
+    return { url, dependencies, close }
+  }
+
+  const { url, dependencies } = await startInstance()
+  const as = (credential: string) => createClient({ url, credential })
+
+  async function openOrganization(name: string): Promise<TestOrganization> {
+    const slug = name.toLowerCase()
+    const address = (role: string) => `${role}@${slug}.example`
+    const owner = { email: address('owner'), password }
+    const { id } = await createOrganization(dependencies, { name, owner })
+    const add = async (role: OrganizationRole, local: string) => {
+      if (role !== 'OWNER') await addMember(dependencies, { organization: slug, role, email: address(local), password })
+      const email = address(local)
+      const origin = { ipAddress: '192.0.2.1', userAgent: 'tests' }
+      const { sessionToken } = await signIn({ ...dependencies, origin }, { email, password, slug: null })
+      return { ...as(sessionToken), email, sessionToken }
+    }
+    return {
+      id,
+      slug,
+      owner: await add('OWNER', 'owner'),
+      superAdmin: await add('SUPER_ADMIN', 'super-admin'),
+      powerUser: await add('POWER_USER', 'power-user'),
+      member: await add('MEMBER', 'member'),
+      guest: await add('GUEST', 'guest'),
+      tokenLabels: () =>
+        superuser
+          .query<{ label: string }>('select label from integration_tokens where organization_id = $1 order by id', [id])
+          .then(({ rows }) => rows.map(({ label }) => label)),
+    }
+  }
+
+  const serviceSecret = await addService(dependencies, 'scanner')
+  return {
+    url,
+    databaseUrl,
+    dependencies,
+    alpha: await openOrganization('Alpha'),
+    beta: await openOrganization('Beta'),
+    stranger: createClient({ url }),
+    service: { ...as(serviceSecret), secret: serviceSecret },
+    logged,
+    as,
+    startInstance,
+    async sql<Row extends pg.QueryResultRow>(text: string, values?: unknown[]) {
+      return (await superuser.query<Row>(text, values)).rows
+    },
+    async [Symbol.asyncDispose]() {
+      for (const close of closing) await close()
+      await superuser.end()
+      await drop()
+    },
+  }
+}
+
+/** A migrated, empty database of its own. */
+export async function createDatabase(): Promise<{ databaseUrl: string; drop(): Promise<void> }> {
+  const postgresUrl = inject('postgresUrl')
+  const name = `test_${process.pid}_${Math.random().toString(36).slice(2)}`
+  const run = async (statement: string) => {
+    const client = new pg.Client({ connectionString: postgresUrl })
+    await client.connect()
+    await client.query(statement).finally(() => client.end())
+  }
+  await run(`create database ${name} template ${templateDatabase}`)
+  const databaseUrl = new URL(postgresUrl)
+  databaseUrl.pathname = `/${name}`
+  return { databaseUrl: databaseUrl.href, drop: () => run(`drop database ${name} with (force)`) }
+}
