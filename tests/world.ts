@@ -49,10 +49,26 @@ export interface World extends AsyncDisposable {
   logged: string[]
   /** A client with any credential. */
   as(credential: string): Latchkey
+  /** What introspection answers the service about a presented token. */
+  introspect(token: string, options?: { url?: string; usedFrom?: string }): Promise<Introspection>
   /** Another instance on the same database; gives its address. */
   startInstance(): Promise<{ url: string; dependencies: World['dependencies']; close(): Promise<void> }>
   /** Runs SQL as the superuser, whom no row-level security binds. */
   sql<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>
+}
+
+/** RFC 7662, section 2.2, with Latchkey's own members. */
+export interface Introspection {
+  active: boolean
+  scope?: string
+  client_id?: string
+  sub?: string
+  token_type?: string
+  iat?: number
+  exp?: number
+  organization_id?: string
+  role?: string
+  label?: string
 }
 
 export async function openWorld(
@@ -142,6 +158,14 @@ export async function openWorld(
     logged,
     as,
     startInstance,
+    async introspect(token, options = {}) {
+      const body = new URLSearchParams({ token })
+      if (options.usedFrom) body.set('used_from', options.usedFrom)
+      const headers = { authorization: `Bearer ${serviceSecret}` }
+      const response = await fetch(`${options.url ?? url}/oauth/introspect`, { method: 'POST', headers, body })
+      if (!response.ok) throw new Error(`Introspection answered ${response.status}.`)
+      return response.json()
+    },
     async sql<Row extends pg.QueryResultRow>(text: string, values?: unknown[]) {
       return (await superuser.query<Row>(text, values)).rows
     },

@@ -1,3 +1,5 @@
+import { DrizzleQueryError } from 'drizzle-orm'
+
 /** The database cannot be asked now. Whoever asked may try again; nothing is known of the answer. */
 export class DatabaseUnavailable extends Error {
   constructor(cause: unknown) {
@@ -12,7 +14,7 @@ const driverMessages =
 
 /** The error below the ORM's own, whose message would hold the statement's parameters. */
 export function databaseCause(error: unknown): unknown {
-  return error instanceof Error && error.name === 'DrizzleQueryError' && error.cause ? error.cause : error
+  return error instanceof DrizzleQueryError && error.cause ? error.cause : error
 }
 
 /** The SQLSTATE, where PostgreSQL itself refused a statement. */

@@ -94,7 +94,7 @@ export function mayQuery(schema: GraphQLSchema, name: string, principal: Princip
 }
 
 function readAccess(name: string, { extensions }: GraphQLField<unknown, Context>): Access {
-  const directives = z.array(accessDirective).safeParse(extensions['directives'])
+  const directives = z.array(accessDirective).safeParse(extensions.directives)
   const [access, ...others] = directives.success ? directives.data : []
   if (!access || others.length > 0) {
     throw new Error(`${name} needs exactly one of the directives @public, @authenticated, @hasRole and @hasPermission.`)
