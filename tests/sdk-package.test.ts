@@ -252,6 +252,8 @@ describe('the published package', () => {
     const label = `Packed, ${file}`
     const { stdout, stderr } = await run(process.execPath, [file, service.url, service.credential, label], {
       cwd: project,
+      // Shorter than a call's own timeout: nothing that is left of a call may keep the program from ending.
+      timeout: 8_000,
     })
     expect(stderr).toBe('')
     expect(JSON.parse(stdout)).toEqual({

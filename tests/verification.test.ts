@@ -1,0 +1,287 @@
+import { createHash } from 'node:crypto'
+import { unwrap } from '@latchkey/sdk'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { addService, removeService } from '../server/identity/services.ts'
+import { openWorld, type World } from './world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await openWorld()
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+let made = 0
+const create = async (roleId = 'role_ci', expiresAt?: string) =>
+  unwrap(
+    (
+      await world.alpha.owner.createToken({
+        input: { label: `Verified ${++made}`, roleId, ...(expiresAt && { expiresAt }) },
+      })
+    ).createToken,
+  )
+const sha256 = (secret: string) => createHash('sha256').update(secret).digest('hex')
+
+describe('introspection', () => {
+  it('answers for an accepted token with its scope, its times and whose it is', async () => {
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
+    const { token, secret } = await create('role_jira', expiresAt)
+    expect(await world.introspect(secret)).toEqual({
+      active: true,
+      scope: 'apps:read findings:read findings:comment',
+      client_id: token.id,
+      sub: token.id,
+      token_type: 'Bearer',
+      iat: Math.floor(Date.parse(token.createdAt) / 1000),
+      exp: Math.floor(Date.parse(expiresAt) / 1000),
+      organization_id: world.alpha.id,
+      role: 'role_jira',
+      label: token.label,
+    })
+  })
+
+  it('takes the caller by HTTP Basic too, with the service’s own name', async () => {
+    const { secret } = await create()
+    const ask = (name: string) =>
+      fetch(`${world.url}/oauth/introspect`, {
+        method: 'POST',
+        headers: { authorization: `Basic ${Buffer.from(`${name}:${world.service.secret}`).toString('base64')}` },
+        body: new URLSearchParams({ token: secret }),
+      })
+    expect(await (await ask('scanner')).json()).toMatchObject({ active: true })
+    expect((await ask('another')).status).toBe(401)
+  })
+
+  it('says no more than inactive of what is unknown, malformed, expired, disabled, deleted, a session or a service', async () => {
+    const { alpha } = world
+    const expired = await create()
+    await world.sql(`update integration_tokens set expires_at = now() where id = $1`, [expired.token.id])
+    const disabled = await create()
+    await alpha.owner.updateToken({ input: { id: disabled.token.id, enabled: false } })
+    const deleted = await create()
+    await alpha.owner.deleteToken({ input: { id: deleted.token.id } })
+    const { secret: unknown } = world.dependencies.digester.issue('integrationToken')
+    const presented = [
+      expired.secret,
+      disabled.secret,
+      deleted.secret,
+      unknown,
+      'lki_',
+      'x',
+      alpha.owner.sessionToken,
+      world.service.secret,
+    ]
+    for (const token of presented) expect(await world.introspect(token)).toEqual({ active: false })
+  })
+
+  it('refuses a service that has been removed, from that moment on', async () => {
+    const { secret } = await create()
+    const service = await addService(world.dependencies, 'short-lived')
+    const ask = async () =>
+      (
+        await fetch(`${world.url}/oauth/introspect`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${service}` },
+          body: new URLSearchParams({ token: secret }),
+        })
+      ).status
+    expect(await ask()).toBe(200)
+    await removeService(world.dependencies, 'short-lived')
+    expect(await ask()).toBe(401)
+  })
+
+  it('counts no use of a token that was presented by a caller without the right to ask', async () => {
+    const { token, secret } = await create()
+    const response = await fetch(`${world.url}/oauth/introspect`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${world.alpha.owner.sessionToken}` },
+      body: new URLSearchParams({ token: secret }),
+    })
+    expect(response.status).toBe(401)
+    await world.dependencies.lastUse.flush()
+    expect((await world.alpha.owner.integrationToken({ id: token.id })).integrationToken?.lastUsedAt).toBeNull()
+  })
+})
+
+describe('verifyToken', () => {
+  it('gives the typed verdict, for integration tokens and access tokens', async () => {
+    const { alpha, service } = world
+    const { token, secret } = await create('role_scim')
+    expect((await service.verifyToken({ token: secret })).verifyToken).toMatchObject({
+      active: true,
+      kind: 'INTEGRATION_TOKEN',
+      organizationId: alpha.id,
+      tokenId: token.id,
+      label: token.label,
+      roleId: 'role_scim',
+      memberId: null,
+      permissions: ['scim:provision'],
+      expiresAt: null,
+    })
+    const { secret: access } = (await alpha.member.resetAccessToken()).resetAccessToken
+    expect((await service.verifyToken({ token: access })).verifyToken).toMatchObject({
+      active: true,
+      kind: 'ACCESS_TOKEN',
+      organizationRole: 'MEMBER',
+      label: null,
+      permissions: ['apps:read', 'findings:read', 'findings:comment'],
+    })
+  })
+
+  it('answers with the earlier of the token’s end and the secret’s', async () => {
+    const { service, alpha } = world
+    const { token, secret } = await create('role_ci', new Date(Date.now() + 86_400_000).toISOString())
+    unwrap((await alpha.owner.regenerateToken({ input: { id: token.id, overlapSeconds: 60 } })).regenerateToken)
+    const { expiresAt } = (await service.verifyToken({ token: secret })).verifyToken
+    expect(Date.parse(expiresAt ?? '') - Date.now()).toBeLessThanOrEqual(60_000)
+  })
+})
+
+describe('verifyTokenDigests', () => {
+  it('answers in the order asked, each for itself, duplicates and nonsense included', async () => {
+    const { service } = world
+    const [one, two] = [await create(), await create('role_jira')]
+    const digests = [
+      sha256(two.secret),
+      'nonsense',
+      sha256(one.secret),
+      sha256('unknown'),
+      sha256(two.secret),
+      sha256(one.secret).toUpperCase(),
+    ]
+    const answers = (await service.verifyTokenDigests({ digests, usedFrom: ['203.0.113.1', null, '203.0.113.2'] }))
+      .verifyTokenDigests
+    expect(answers.map(({ tokenId }) => tokenId)).toEqual([two.token.id, null, one.token.id, null, two.token.id, null])
+    await world.dependencies.lastUse.flush()
+    expect((await world.alpha.owner.integrationToken({ id: one.token.id })).integrationToken?.lastUsedFrom).toBe(
+      '203.0.113.2',
+    )
+  })
+
+  it('answers a thousand at once', async () => {
+    const { secret, token } = await create()
+    const digests = Array.from({ length: 1_000 }, (_, index) => sha256(index === 777 ? secret : `unknown ${index}`))
+    const answers = (await world.service.verifyTokenDigests({ digests })).verifyTokenDigests
+    expect(answers.flatMap(({ active }, index) => (active ? [index] : []))).toEqual([777])
+    expect(answers[777]?.tokenId).toBe(token.id)
+  })
+})
+
+describe('gathering', () => {
+  it('answers each of many concurrent questions with its own token', async () => {
+    const tokens = await Promise.all(Array.from({ length: 40 }, () => create()))
+    const verdicts = await Promise.all(
+      Array.from({ length: 400 }, (_, index) => world.introspect(tokens[index % 40]?.secret ?? '')),
+    )
+    expect(verdicts.map(({ sub }) => sub)).toEqual(verdicts.map((_, index) => tokens[index % 40]?.token.id))
+  })
+
+  it('accepts no token on any instance once a deletion, a disabling or a regeneration has answered', async () => {
+    const { alpha } = world
+    const other = await world.startInstance()
+    const urls = [world.url, other.url]
+    const stop: Record<string, (id: string) => Promise<unknown>> = {
+      delete: (id) => alpha.owner.deleteToken({ input: { id } }),
+      disable: (id) => alpha.owner.updateToken({ input: { id, enabled: false } }),
+      regenerate: (id) => alpha.owner.regenerateToken({ input: { id } }),
+    }
+    for (const end of Object.values(stop)) {
+      for (let round = 0; round < 5; round++) {
+        const { token, secret } = await create()
+        let running = true
+        // Traffic of other callers, so that there are batches under way at the moment of the answer.
+        const noise = Promise.all(
+          urls.map(async (url) => {
+            while (running) await world.introspect(secret, { url })
+          }),
+        )
+        await end(token.id)
+        const verdicts = await Promise.all(
+          Array.from({ length: 40 }, (_, index) => world.introspect(secret, { url: urls[index % 2] ?? '' })),
+        )
+        running = false
+        await noise
+        expect(verdicts.filter(({ active }) => active)).toEqual([])
+      }
+    }
+    await other.close()
+  })
+})
+
+describe('tokenInvalidations', () => {
+  it('begins with everything, counts up by one, beats at least once a second, and tells of each change on any instance', async () => {
+    const { alpha } = world
+    const other = await world.startInstance()
+    const { token } = await create()
+    const abort = new AbortController()
+    const messages: { tokenIds: string[]; everything: boolean; sequence: number; at: number }[] = []
+    const response = await fetch(`${other.url}/graphql`, {
+      method: 'POST',
+      signal: abort.signal,
+      headers: {
+        authorization: `Bearer ${world.service.secret}`,
+        accept: 'text/event-stream',
+        'content-type': 'application/json',
+      },
+      body: JSON.stringify({ query: 'subscription { tokenInvalidations { tokenIds everything sequence } }' }),
+    })
+    const reading = (async () => {
+      let text = ''
+      for await (const chunk of response.body ?? []) {
+        text += Buffer.from(chunk).toString()
+        const events = text.split('\n\n')
+        text = events.pop() ?? ''
+        for (const event of events) {
+          const data = /^data: (.+)$/m.exec(event)?.[1]
+          if (data) messages.push({ ...JSON.parse(data).data.tokenInvalidations, at: Date.now() })
+        }
+      }
+    })().catch(() => undefined)
+    const told = async () => {
+      const deadline = Date.now() + 2_000
+      const before = messages.filter(({ tokenIds }) => tokenIds.length > 0).length
+      return async () => {
+        while (Date.now() < deadline) {
+          if (messages.filter(({ tokenIds }) => tokenIds.length > 0).length > before) return true
+          await new Promise((resolve) => setTimeout(resolve, 5))
+        }
+        return false
+      }
+    }
+    while (messages.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    for (const change of [
+      () => alpha.owner.updateToken({ input: { id: token.id, enabled: false } }),
+      () => alpha.owner.regenerateToken({ input: { id: token.id } }),
+      () => alpha.owner.deleteToken({ input: { id: token.id } }),
+    ]) {
+      const heard = await told()
+      await change()
+      expect(await heard()).toBe(true)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    abort.abort()
+    await reading
+    expect(messages[0]).toMatchObject({ everything: true, tokenIds: [], sequence: 0 })
+    expect(messages.map(({ sequence }) => sequence)).toEqual(messages.map((_, index) => index))
+    expect(messages.flatMap(({ tokenIds }) => tokenIds)).toEqual([token.id, token.id, token.id])
+    const gaps = messages.slice(1).map(({ at }, index) => at - (messages[index]?.at ?? 0))
+    expect(Math.max(...gaps)).toBeLessThan(1_000)
+    await other.close()
+  })
+
+  it('says everything again, and beats only then, after the listening connection was lost', async () => {
+    const { invalidations } = world.dependencies
+    const stream = invalidations.subscribe()
+    expect((await stream.next()).value).toMatchObject({ everything: true })
+    await world.sql(
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'latchkey listener%' and datname = current_database()`,
+    )
+    let everything = false
+    const deadline = Date.now() + 3_000
+    while (!everything && Date.now() < deadline) {
+      const { value } = await stream.next()
+      everything = value?.everything ?? false
+    }
+    expect(everything).toBe(true)
+    await stream.return?.()
+  })
+})
