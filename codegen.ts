@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { type CodegenConfig, generate } from '@graphql-codegen/cli'
 import {
   buildSchema,
@@ -77,19 +77,24 @@ function refusalsOf({ type }: GraphQLField<unknown, unknown>): string {
   return refusals.length === 0 ? '' : `Refusals: ${refusals.map(({ name }) => `\`${name}\``).join(', ')}.`
 }
 
-const [file]: { content: string }[] = await generate({ ...config, cwd: import.meta.dirname }, false)
-const [head, tail, ...more] = file?.content.split(`} from 'graphql-request';`) ?? []
-if (tail === undefined || more.length > 0) throw new Error('The generated file no longer imports graphql-request once.')
-// graphql-request's own types do not compile under exactOptionalPropertyTypes, and have no declarations for CommonJS.
-const content = `// Written by codegen.ts. Change schema.graphql or sdk/operations, then: npm run codegen
+async function writeOperations(): Promise<string> {
+  const [file]: { content: string }[] = await generate({ ...config, cwd: import.meta.dirname }, false)
+  const [head, tail, ...more] = file?.content.split(`} from 'graphql-request';`) ?? []
+  if (tail === undefined || more.length > 0) throw new Error('The generated file does not import graphql-request once.')
+  // graphql-request's own types do not compile under exactOptionalPropertyTypes, and have no declarations for CommonJS.
+  return `// Written by codegen.ts. Change schema.graphql or sdk/operations, then: npm run codegen
 ${head}} from './transport.ts';${tail}
 ${describeOperations()}`
+}
 
-if (!process.argv.includes('--check')) {
-  writeFileSync(target, content)
-} else if (readFileSync(target, 'utf8') !== content) {
-  process.stderr.write(
-    'sdk/src/generated.ts does not follow from schema.graphql and sdk/operations. Run: npm run codegen\n',
-  )
+try {
+  const content = await writeOperations()
+  if (!process.argv.includes('--check')) {
+    writeFileSync(target, content)
+  } else if (!existsSync(target) || readFileSync(target, 'utf8') !== content) {
+    throw new Error('sdk/src/generated.ts does not follow from schema.graphql and sdk/operations. Run: npm run codegen')
+  }
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
   process.exitCode = 1
 }

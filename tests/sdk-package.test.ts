@@ -1,58 +1,13 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
-import { buildSchema, graphql } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openWorld, password, type World } from './world.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
-
-interface Service {
-  url: string
-  /** A super admin's. */
-  credential: string
-  stop: () => Promise<void>
-}
-
-// ─── TO BE REPLACED: the real server, from tests/world.ts, belongs here ──────────────────────────────────────────────
-async function openService(): Promise<Service> {
-  const schema = buildSchema(await readFile(join(root, 'schema.graphql'), 'utf8'))
-  const tokens: { id: string; label: string }[] = []
-  const credential = 'lks_stand_in'
-  const rootValue = {
-    createToken: ({ input }: { input: { label: string } }) => {
-      if (tokens.some(({ label }) => label === input.label)) return { __typename: 'LabelTaken', message: 'Taken.' }
-      const role = { id: 'role_ci', kind: 'MANAGED', label: 'CI Token', description: 'A pipeline.', permissions: [] }
-      const createdAt = new Date().toISOString()
-      const token = { id: `tok_${tokens.length}`, status: 'ACTIVE', createdAt, role, secrets: [], ...input }
-      tokens.unshift(token)
-      return { __typename: 'CreateTokenPayload', token, secret: 'lki_secret' }
-    },
-    integrationTokens: () => ({ nodes: tokens, pageInfo: { hasNextPage: false, hasPreviousPage: false } }),
-  }
-  const server = createServer(async (request, response) => {
-    const { query, variables } = JSON.parse(await text(request))
-    const known = request.headers.authorization === `Bearer ${credential}`
-    const answer = known
-      ? await graphql({ schema, source: query, variableValues: variables, rootValue })
-      : { errors: [{ message: 'Sign in first.', extensions: { code: 'UNAUTHENTICATED' } }] }
-    response.writeHead(known ? 200 : 401, { 'content-type': 'application/graphql-response+json' })
-    response.end(JSON.stringify(answer))
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('The stand-in has no port.')
-  const stop = async () => {
-    server.closeAllConnections()
-    server.close()
-  }
-  return { url: `http://127.0.0.1:${address.port}`, credential, stop }
-}
-// ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** What a consumer's program does, whichever way it loads the package; it prints what it saw. */
 const program = `
@@ -79,7 +34,11 @@ main()
 const names = '{ createClient, paginate, RefusalError, RequestError, unwrap }'
 const programs = {
   'program.mjs': `import ${names} from '@latchkey/sdk'\n${program}`,
-  'program.cjs': `const ${names} = require('@latchkey/sdk')\n${program}`,
+  // Newer versions of Node load an ES module by require too; version 20 does not.
+  'program.cjs': `
+    const ${names} = require('@latchkey/sdk')
+    if (!/cjs.index.js$/.test(require.resolve('@latchkey/sdk'))) throw new Error('Not the CommonJS build.')
+    ${program}`,
 }
 
 /** Compiles only where each result union is exactly what the contract says, and nothing has turned into `any`. */
@@ -227,7 +186,7 @@ export async function useEverything(latchkey: Latchkey, input: CreateTokenInput)
 `
 
 let project: string
-let service: Service
+let world: World
 
 beforeAll(async () => {
   project = await mkdtemp(join(tmpdir(), 'latchkey-consumer-'))
@@ -238,11 +197,11 @@ beforeAll(async () => {
   const quick = ['--prefer-offline', '--no-audit', '--no-fund']
   // npm tells the scripts that it runs about its own project; without --prefix it would install there.
   await run('npm', ['install', ...quick, '--prefix', project, join(project, tarball)], { cwd: project })
-  service = await openService()
+  world = await openWorld()
 }, 120_000)
 
 afterAll(async () => {
-  await service?.stop()
+  await world?.[Symbol.asyncDispose]()
   await rm(project, { recursive: true, force: true })
 })
 
@@ -250,11 +209,15 @@ describe('the published package', () => {
   it.each(Object.entries(programs))('works in an empty project: %s', async (file, source) => {
     await writeFile(join(project, file), source)
     const label = `Packed, ${file}`
-    const { stdout, stderr } = await run(process.execPath, [file, service.url, service.credential, label], {
-      cwd: project,
-      // Shorter than a call's own timeout: nothing that is left of a call may keep the program from ending.
-      timeout: 8_000,
-    })
+    const { stdout, stderr } = await run(
+      process.execPath,
+      [file, world.url, world.alpha.superAdmin.sessionToken, label],
+      {
+        cwd: project,
+        // Shorter than a call's own timeout: nothing that is left of a call may keep the program from ending.
+        timeout: 8_000,
+      },
+    )
     expect(stderr).toBe('')
     expect(JSON.parse(stdout)).toEqual({
       label,
@@ -264,6 +227,51 @@ describe('the published package', () => {
       listed: true,
       denied: ['UNAUTHENTICATED', 401],
     })
+  })
+
+  it('is enough for the whole life of a token: made, verified, regenerated, disabled, deleted, and read back', async () => {
+    const file = 'packed-sdk-program.ts'
+    await copyFile(join(import.meta.dirname, file), join(project, file))
+    const { email } = world.beta.owner
+    const { stdout } = await run(process.execPath, [file, world.url, email, password, world.service.secret], {
+      cwd: project,
+    })
+    const { events, ...seen } = JSON.parse(stdout)
+    expect(seen).toEqual({
+      wrongPassword: 'SignInRefused',
+      scopes: {
+        role_ci: 'apps:read scans:write findings:read',
+        role_jira: 'apps:read findings:read findings:comment',
+        role_scim: 'scim:provision',
+        role_service_account: 'tokens:create-ci',
+      },
+      sameToken: true,
+      duringOverlap: [true, true],
+      afterOverlap: [false, true],
+      disabled: 'DISABLED',
+      whileDisabled: [false],
+      enabled: 'ACTIVE',
+      whileEnabled: [true],
+      afterDeletion: [false, false],
+      sessionAfterReset: 'UNAUTHENTICATED',
+    })
+    // What the world itself did comes before.
+    const own = events.slice(events.findIndex(({ action }: { action: string }) => action === 'session.sign_in_failed'))
+    expect(own.map(({ action, target }: { action: string; target: string | null }) => [action, target])).toEqual([
+      ['session.sign_in_failed', null],
+      ['session.signed_in', null],
+      ['token.created', 'A role_ci'],
+      ['token.created', 'A role_jira'],
+      ['token.created', 'A role_scim'],
+      ['token.created', 'A role_service_account'],
+      ['token.created', 'Pipeline'],
+      ['token.regenerated', 'Pipeline'],
+      ['token.disabled', 'Pipeline'],
+      ['token.enabled', 'Pipeline'],
+      ['token.deleted', 'Pipeline'],
+      ['access_token.reset', email],
+    ])
+    expect(new Set(own.map(({ actor }: { actor: string }) => actor))).toEqual(new Set([email]))
   })
 
   it.each([

@@ -136,7 +136,7 @@ describe('what is sent', () => {
     expect(await requestErrorOf(latchkey.updateToken({ input }))).toMatchObject({
       code: 'BAD_REQUEST',
       status: null,
-      message: '`expiresAt` is no valid date or number. Nothing was sent.',
+      message: '`expiresAt` is no valid date or number.',
     })
     const error = await requestErrorOf(latchkey.regenerateToken({ input: { id: 'tok_1', overlapSeconds: Number.NaN } }))
     expect(error.message).toContain('overlapSeconds')
@@ -239,6 +239,11 @@ describe('a fault of the server', () => {
     })
   })
 
+  it('keeps its code whatever the status, which a proxy may have changed', async () => {
+    const { url } = await standIn(fault(200, 'FORBIDDEN'))
+    expect(await requestErrorOf(createClient({ url }).viewer())).toMatchObject({ code: 'FORBIDDEN', status: 200 })
+  })
+
   it.each([
     [401, 'UNAUTHENTICATED'],
     [403, 'FORBIDDEN'],
@@ -277,6 +282,7 @@ describe('an answer that is not Latchkey’s', () => {
     ['another site’s front page', 200, 'INTERNAL', 'text/html', '<h1>Welcome</h1>'],
     ['JSON cut off in the middle', 200, 'INTERNAL', 'application/json', '{"data":{"tokenRoles":['],
     ['JSON without data', 200, 'INTERNAL', 'application/json', '{}'],
+    ['data under an error’s status', 500, 'INTERNAL', 'application/json', '{"data":{"tokenRoles":[]}}'],
     ['null', 200, 'INTERNAL', 'application/json', 'null'],
     ['a fault without words', 200, 'INTERNAL', 'application/json', '{"data":{"tokenRoles":[]},"errors":[{}]}'],
     ['nothing at all', 200, 'INTERNAL', 'application/json', ''],
@@ -328,8 +334,10 @@ describe('no answer', () => {
     const controller = new AbortController()
     const call = createClient({ url, signal: controller.signal }).tokenRoles()
     const reason = new Error('The page was left.')
+    const started = performance.now()
     setTimeout(() => controller.abort(reason), 50)
     expect(await failureOf(call)).toBe(reason)
+    expect(performance.now() - started).toBeLessThan(2_000)
     expect(await failureOf(createClient({ url, signal: controller.signal }).tokenRoles())).toBe(reason)
     expect(received).toHaveLength(1)
   })
@@ -429,9 +437,24 @@ describe('no error shows what was sent', () => {
     for (const error of await errorsOf(options)) expectNothingSentIn(error)
   })
 
+  it('in an answer of a given fetch that breaks when it is read', async () => {
+    const options: ClientOptions = {
+      url: 'http://127.0.0.1:1',
+      fetch: async (_address, init) => {
+        const get = () => {
+          throw new Error(`failed: ${init?.body} ${new Headers(init?.headers).get('authorization')}`)
+        }
+        return Object.defineProperty(new Response('{}'), 'headers', { value: { get } })
+      },
+    }
+    for (const error of await errorsOf(options)) expectNothingSentIn(error)
+  })
+
   it('in variables that are no JSON', async () => {
     const input = { email: 'ada@example.com', password, organization: 'acme', more: 1n }
-    expectNothingSentIn(await failureOf(createClient({ url: 'http://127.0.0.1:1' }).signIn({ input })))
+    const error = await requestErrorOf(createClient({ url: 'http://127.0.0.1:1' }).signIn({ input }))
+    expectNothingSentIn(error)
+    expect(error.code).toBe('BAD_REQUEST')
   })
 
   it('nor does the client itself', () => {

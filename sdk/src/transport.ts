@@ -42,13 +42,12 @@ function writeBody(body: unknown): string {
   try {
     return JSON.stringify(body, function (this: Record<string, unknown>, key: string, value: unknown) {
       const lost = (value === null && this[key] !== null) || (typeof value === 'number' && !Number.isFinite(value))
-      if (lost)
-        throw new RequestError(`\`${key}\` is no valid date or number. Nothing was sent.`, { code: 'BAD_REQUEST' })
+      if (lost) throw new RequestError(`\`${key}\` is no valid date or number.`, { code: 'BAD_REQUEST' })
       return value
     })
   } catch (error) {
     if (error instanceof RequestError) throw error
-    throw new RequestError('The variables cannot be written as JSON. Nothing was sent.', { code: 'BAD_REQUEST' })
+    throw new RequestError('The variables cannot be written as JSON.', { code: 'BAD_REQUEST' })
   }
 }
 
