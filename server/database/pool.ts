@@ -36,7 +36,7 @@ export async function openDatabase({ url, connections, log }: DatabaseSettings):
     connections: Math.max(2, connections - lookupConnections),
     log,
   })
-  const lookup = openPool({ url, role: 'latchkey_lookup', connections: lookupConnections, log })
+  const lookup = openPool({ url, role: 'latchkey_lookup', connections: lookupConnections, log, planner: lookupPlanner })
   const close = async () => {
     await Promise.all([server.end(), lookup.end()])
   }
@@ -50,11 +50,24 @@ export async function openDatabase({ url, connections, log }: DatabaseSettings):
   return { server, lookup, close }
 }
 
+/**
+ * A look-up goes through unique indexes, however many are asked for at once and whatever the statistics say; planned once,
+ * since planning would cost more than the look-up.
+ */
+const lookupPlanner =
+  '-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off'
+
 /** A pool whose every connection works as `role`, whatever the login is. */
-function openPool({ url, role, connections, log }: DatabaseSettings & { role: string }): pg.Pool {
+function openPool({
+  url,
+  role,
+  connections,
+  log,
+  planner = '',
+}: DatabaseSettings & { role: string; planner?: string }): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
-    options: `-c role=${role} -c timezone=UTC`,
+    options: `-c role=${role} -c timezone=UTC ${planner}`,
     application_name: `latchkey ${process.pid}`,
     max: connections,
     connectionTimeoutMillis: connectTimeoutMilliseconds,

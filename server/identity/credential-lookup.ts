@@ -11,7 +11,7 @@ const largestBatch = 512
 /** While this many statements are under way, questions gather for the next. */
 const statementsInFlight = 2
 /** Beyond this, waiting would outlast the caller's patience: they are told to come back instead. */
-const longestQueue = 20_000
+const longestQueue = 10_000
 
 /** Integration tokens and access tokens are asked for together where a digest does not tell which it is. */
 export type LookupKind = SecretKind | 'bearer'
@@ -19,29 +19,38 @@ export type LookupKind = SecretKind | 'bearer'
 export interface CredentialLookup {
   /**
    * What is stored under the digest, read by a statement that starts after the question was asked: nothing is cached.
-   * Throws `DatabaseUnavailable`, also where too many questions wait already.
+   * A question whose caller `isGone` by then is not asked, and answers null. Throws `DatabaseUnavailable`, also where too
+   * many questions wait already.
    */
-  find(kind: LookupKind, digest: Buffer): Promise<Credential | null>
+  find(kind: LookupKind, digest: Buffer, isGone?: () => boolean): Promise<Credential | null>
 }
 
-interface Question {
-  kind: LookupKind
-  digest: Buffer
+interface Asker {
+  isGone: (() => boolean) | undefined
   resolve(credential: Credential | null): void
   reject(error: unknown): void
 }
 
+/** One digest, and everyone who waits for it. */
+interface Question {
+  kind: LookupKind
+  digest: Buffer
+  askers: Asker[]
+  row: Row | null
+}
+
 /** Gathers the questions of concurrent requests into one statement: exact like a look-up of one's own, at a fraction of its cost. */
 export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): CredentialLookup {
-  let waiting: Question[] = []
+  /** Only of questions that no statement carries yet: one that is under way may have read already what changed since. */
+  const waiting = new Map<string, Question>()
   let inFlight = 0
   let scheduled = false
 
   function pump() {
     scheduled = false
-    while (inFlight < statementsInFlight && waiting.length > 0) {
-      const batch = waiting.slice(0, largestBatch)
-      waiting = waiting.slice(largestBatch)
+    while (inFlight < statementsInFlight && waiting.size > 0) {
+      const batch = nextBatch()
+      if (batch.length === 0) continue
       inFlight++
       void answer(batch).finally(() => {
         inFlight--
@@ -50,33 +59,48 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
     }
   }
 
+  function nextBatch(): Question[] {
+    const batch: Question[] = []
+    for (const [key, question] of waiting) {
+      if (batch.length === largestBatch) break
+      waiting.delete(key)
+      if (question.askers.every(({ isGone }) => isGone?.())) {
+        for (const { resolve } of question.askers) resolve(null)
+      } else batch.push(question)
+    }
+    return batch
+  }
+
   async function answer(batch: Question[]): Promise<void> {
     try {
-      const { rows } = await lookup.query<Row, Buffer[][]>({
+      const asked = tables.map(({ kinds }) => batch.filter(({ kind }) => kinds.includes(kind)))
+      const { rows } = await lookup.query<Row, Buffer[]>({
         name: 'credentials',
         text: statement,
         rowMode: 'array',
-        values: [
-          batch.filter(({ kind }) => kind === 'integrationToken' || kind === 'bearer').map(({ digest }) => digest),
-          batch.filter(({ kind }) => kind === 'accessToken' || kind === 'bearer').map(({ digest }) => digest),
-          batch.filter(({ kind }) => kind === 'session').map(({ digest }) => digest),
-          batch.filter(({ kind }) => kind === 'service').map(({ digest }) => digest),
-        ],
+        types: asText,
+        values: asked.map((questions) => Buffer.concat(questions.map(({ digest }) => digest))),
       })
-      const found = new Map(rows.map((row) => [row[1].toString('latin1'), readRow(row)]))
-      for (const question of batch) question.resolve(found.get(question.digest.toString('latin1')) ?? null)
+      for (const row of rows) {
+        const question = asked[Number(row[0])]?.[Number(row[1])]
+        if (question) question.row = row
+      }
+      for (const question of batch) settle(question)
     } catch (error) {
       const reason = isUnavailable(error) ? new DatabaseUnavailable(error) : error
-      for (const question of batch) question.reject(reason)
+      for (const { askers } of batch) for (const { reject } of askers) reject(reason)
     }
   }
 
   return {
-    find(kind, digest) {
-      if (waiting.length >= longestQueue) return Promise.reject(new DatabaseUnavailable('too many verifications wait'))
+    find(kind, digest, isGone) {
       return new Promise((resolve, reject) => {
-        waiting.push({ kind, digest, resolve, reject })
-        if (scheduled) return
+        const key = kind + digest.toString('latin1')
+        const question = waiting.get(key)
+        if (question) question.askers.push({ isGone, resolve, reject })
+        else if (waiting.size >= longestQueue) reject(new DatabaseUnavailable('too many questions wait'))
+        else waiting.set(key, { kind, digest, askers: [{ isGone, resolve, reject }], row: null })
+        if (scheduled || inFlight === statementsInFlight) return
         scheduled = true
         setImmediate(pump)
       })
@@ -84,44 +108,66 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
   }
 }
 
-const milliseconds = (column: string) => `(extract(epoch from ${column}) * 1000)::float8`
+/** A row that cannot be read fails those who asked for it, and none of its neighbours. */
+function settle({ askers, digest, row }: Question): void {
+  try {
+    const credential = row && readRow(digest, row)
+    for (const { resolve } of askers) resolve(credential)
+  } catch (error) {
+    for (const { reject } of askers) reject(error)
+  }
+}
+
+/** Most of what a row costs is the driver's making values of it; what is needed is made here. */
+const asText = { getTypeParser: () => (text: string) => text }
+
+const milliseconds = (expression: string) => `(extract(epoch from ${expression}) * 1000)::float8`
 const usedRecently = (column: string) => `coalesce(${column} > now() - interval '30 seconds', false)`
+/** The digests of a table's questions come as one value, 32 bytes each, and each row tells whose answer it is. */
+const askedOf = (table: number) =>
+  `generate_series(0, length($${table + 1}::bytea) / 32 - 1) asked(n) join ${tables[table]?.name} s
+    on s.digest = substring($${table + 1}::bytea from asked.n * 32 + 1 for 32)`
+
+const tables: { name: string; kinds: LookupKind[] }[] = [
+  { name: 'token_secrets', kinds: ['integrationToken', 'bearer'] },
+  { name: 'access_tokens', kinds: ['accessToken', 'bearer'] },
+  { name: 'sessions', kinds: ['session'] },
+  { name: 'services', kinds: ['service'] },
+]
 
 /** Every kind of credential, in rows of one shape. Expiry is decided here, by the database's clock. */
 const statement = `
-select 'integrationToken', s.digest, t.id, t.organization_id, t.label, t.role_id, array_to_string(r.permissions, ' '), null, null,
+select 0, asked.n, t.id, t.organization_id, t.label, t.role_id, array_to_string(r.permissions, ' '), null, null,
   ${milliseconds('t.created_at')}, ${milliseconds('least(t.expires_at, s.accepted_until)')},
+  ${milliseconds('least(t.expires_at, s.accepted_until) - now()')},
   t.enabled and coalesce(least(t.expires_at, s.accepted_until) > now(), true),
   coalesce(s.accepted_until <= now(), false), ${usedRecently('s.last_used_at')}
-from unnest($1::bytea[]) asked(digest)
-join token_secrets s using (digest)
+from ${askedOf(0)}
 join integration_tokens t on t.id = s.token_id
 join token_roles r on r.id = t.role_id
 union all
-select 'accessToken', a.digest, a.id, a.organization_id, p.email, m.role, null, m.id, m.person_id,
-  ${milliseconds('a.created_at')}, null, m.active, false, ${usedRecently('a.last_used_at')}
-from unnest($2::bytea[]) asked(digest)
-join access_tokens a using (digest)
-join members m on m.id = a.member_id
+select 1, asked.n, s.id, s.organization_id, p.email, m.role, null, m.id, m.person_id,
+  ${milliseconds('s.created_at')}, null, null, m.active, false, ${usedRecently('s.last_used_at')}
+from ${askedOf(1)}
+join members m on m.id = s.member_id
 join people p on p.id = m.person_id
 union all
-select 'session', s.digest, s.id, s.organization_id, p.email, m.role, null, m.id, m.person_id,
-  ${milliseconds('s.created_at')}, ${milliseconds('s.expires_at')},
+select 2, asked.n, s.id, s.organization_id, p.email, m.role, null, m.id, m.person_id,
+  ${milliseconds('s.created_at')}, ${milliseconds('s.expires_at')}, ${milliseconds('s.expires_at - now()')},
   m.active and s.expires_at > now() and s.last_used_at > now() - interval '${sessionIdleHours} hours',
   false, ${usedRecently('s.last_used_at')}
-from unnest($3::bytea[]) asked(digest)
-join sessions s using (digest)
+from ${askedOf(2)}
 join members m on m.person_id = s.person_id and m.organization_id = s.organization_id
 join people p on p.id = m.person_id
 union all
-select 'service', s.digest, s.id, null, s.name, null, array_to_string(s.permissions, ' '), null, null,
-  ${milliseconds('s.created_at')}, null, true, false, ${usedRecently('s.last_used_at')}
-from unnest($4::bytea[]) asked(digest)
-join services s using (digest)`
+select 3, asked.n, s.id, null, s.name, null, array_to_string(s.permissions, ' '), null, null,
+  ${milliseconds('s.created_at')}, null, null, true, false, ${usedRecently('s.last_used_at')}
+from ${askedOf(3)}`
 
+/** As PostgreSQL writes them. */
 type Row = [
-  kind: SecretKind,
-  digest: Buffer,
+  table: string,
+  question: string,
   id: string,
   organizationId: string | null,
   name: string,
@@ -129,43 +175,40 @@ type Row = [
   permissions: string | null,
   memberId: string | null,
   personId: string | null,
-  createdAt: number,
-  expiresAt: number | null,
-  accepted: boolean,
-  retired: boolean,
-  usedRecently: boolean,
+  createdAt: string,
+  expiresAt: string | null,
+  expiresIn: string | null,
+  accepted: string,
+  retired: string,
+  usedRecently: string,
 ]
 
-function readRow(row: Row): Credential {
-  const [kind, digest, id, organizationId, name, role, permissions, memberId, personId, created, expires, accepted] =
+function readRow(digest: Buffer, row: Row): Credential {
+  const [table, , id, organizationId, name, role, permissions, memberId, personId, createdAt, expiresAt, expiresIn] =
     row
   const known = {
     digest,
-    accepted,
-    usedRecently: row[13],
-    createdAt: new Date(created),
-    expiresAt: expires === null ? null : new Date(expires),
+    accepted: row[12] === 't',
+    usedRecently: row[14] === 't',
+    createdAt: new Date(Number(createdAt)),
+    expiresAt: expiresAt === null ? null : new Date(Number(expiresAt)),
+    expiresInMilliseconds: expiresIn === null ? null : Number(expiresIn),
   }
   const granted = permissions ? permissions.split(' ') : []
-  if (kind === 'service' && isId('service', id)) return { ...known, kind, serviceId: id, name, permissions: granted }
+  if (table === '3' && isId('service', id)) {
+    return { ...known, kind: 'service', serviceId: id, name, permissions: granted }
+  }
   if (organizationId && isId('organization', organizationId) && role) {
-    if (kind === 'integrationToken' && isId('token', id) && isId('role', role)) {
-      return {
-        ...known,
-        kind,
-        tokenId: id,
-        organizationId,
-        label: name,
-        roleId: role,
-        permissions: granted,
-        retired: row[12],
-      }
+    if (table === '0' && isId('token', id) && isId('role', role)) {
+      const token = { tokenId: id, organizationId, label: name, roleId: role, permissions: granted }
+      return { ...known, ...token, kind: 'integrationToken', retired: row[13] === 't' }
     }
     if (memberId && isId('member', memberId) && personId && isId('person', personId) && isOrganizationRole(role)) {
       const member = { organizationId, memberId, personId, email: name, organizationRole: role }
-      if (kind === 'session' && isId('session', id)) return { ...known, ...member, kind, sessionId: id }
-      if (kind === 'accessToken' && isId('accessToken', id)) return { ...known, ...member, kind, accessTokenId: id }
+      if (table === '1' && isId('accessToken', id))
+        return { ...known, ...member, kind: 'accessToken', accessTokenId: id }
+      if (table === '2' && isId('session', id)) return { ...known, ...member, kind: 'session', sessionId: id }
     }
   }
-  throw new Error(`The row of a ${kind} does not have the form that its table promises.`)
+  throw new Error('A row does not have the form that its table promises.')
 }

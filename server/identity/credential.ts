@@ -19,6 +19,8 @@ interface Known {
   createdAt: Date
   /** When `accepted` ends by itself. */
   expiresAt: Date | null
+  /** How long after the look-up that is, by the database's clock. */
+  expiresInMilliseconds: number | null
 }
 
 interface Members {

@@ -328,6 +328,12 @@ const tokenVerification = builder.objectRef<{ answer: AcceptedToken | null }>('T
       description: "When this answer stops being true by itself: the earliest of the token's and the secret's end.",
       resolve: ({ answer }) => answer?.expiresAt ?? null,
     }),
+    expiresInMilliseconds: t.float({
+      nullable: true,
+      description:
+        "How long after this answer that is, by the database's clock, for callers whose own clock may be wrong.",
+      resolve: ({ answer }) => answer?.expiresInMilliseconds ?? null,
+    }),
   }),
 })
 

@@ -16,6 +16,8 @@ export interface AcceptedToken {
   permissions: readonly string[]
   createdAt: Date
   expiresAt: Date | null
+  /** How long after the answer that is, by the database's clock. */
+  expiresInMilliseconds: number | null
 }
 
 /** A token that is on record, in whatever state. */
@@ -70,7 +72,7 @@ function tokenOf(credential: Credential | null): PresentedToken | null {
 }
 
 function acceptedToken(credential: PresentedToken): AcceptedToken {
-  const { organizationId, createdAt, expiresAt } = credential
+  const { organizationId, createdAt, expiresAt, expiresInMilliseconds } = credential
   if (credential.kind === 'integrationToken') {
     const { tokenId, label, roleId, permissions } = credential
     return {
@@ -84,6 +86,7 @@ function acceptedToken(credential: PresentedToken): AcceptedToken {
       permissions,
       createdAt,
       expiresAt,
+      expiresInMilliseconds,
     }
   }
   const { accessTokenId, memberId, organizationRole } = credential
@@ -98,5 +101,6 @@ function acceptedToken(credential: PresentedToken): AcceptedToken {
     permissions: permissionsOf[organizationRole],
     createdAt,
     expiresAt,
+    expiresInMilliseconds,
   }
 }
