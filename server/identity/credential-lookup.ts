@@ -74,12 +74,13 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
   async function answer(batch: Question[]): Promise<void> {
     try {
       const asked = tables.map(({ kinds }) => batch.filter(({ kind }) => kinds.includes(kind)))
+      const concerned = asked.flatMap((questions, table) => (questions.length > 0 ? [table] : []))
       const { rows } = await lookup.query<Row, Buffer[]>({
-        name: 'credentials',
-        text: statement,
+        name: `credentials of ${concerned.join()}`,
+        text: statementOf(concerned),
         rowMode: 'array',
         types: asText,
-        values: asked.map((questions) => Buffer.concat(questions.map(({ digest }) => digest))),
+        values: concerned.map((table) => Buffer.concat(asked[table]?.map(({ digest }) => digest) ?? [])),
       })
       for (const row of rows) {
         const question = asked[Number(row[0])]?.[Number(row[1])]
@@ -123,46 +124,70 @@ const asText = { getTypeParser: () => (text: string) => text }
 
 const milliseconds = (expression: string) => `(extract(epoch from ${expression}) * 1000)::float8`
 const usedRecently = (column: string) => `coalesce(${column} > now() - interval '30 seconds', false)`
-/** The digests of a table's questions come as one value, 32 bytes each, and each row tells whose answer it is. */
-const askedOf = (table: number) =>
-  `generate_series(0, length($${table + 1}::bytea) / 32 - 1) asked(n) join ${tables[table]?.name} s
-    on s.digest = substring($${table + 1}::bytea from asked.n * 32 + 1 for 32)`
-
-const tables: { name: string; kinds: LookupKind[] }[] = [
-  { name: 'token_secrets', kinds: ['integrationToken', 'bearer'] },
-  { name: 'access_tokens', kinds: ['accessToken', 'bearer'] },
-  { name: 'sessions', kinds: ['session'] },
-  { name: 'services', kinds: ['service'] },
+/**
+ * What each kind of credential is found in, and its part of the statement, in rows of one shape: the table, the question,
+ * and what is known. Expiry is decided here, by the database's clock.
+ */
+const tables: { kinds: LookupKind[]; select: (asked: (table: string) => string) => string }[] = [
+  {
+    kinds: ['integrationToken', 'bearer'],
+    select: (asked) => `
+      select 0, asked.n, t.id, t.organization_id, t.label, t.role_id, array_to_string(r.permissions, ' '), null, null,
+        ${milliseconds('t.created_at')}, ${milliseconds('least(t.expires_at, s.accepted_until)')},
+        ${milliseconds('least(t.expires_at, s.accepted_until) - now()')},
+        t.enabled and coalesce(least(t.expires_at, s.accepted_until) > now(), true),
+        coalesce(s.accepted_until <= now(), false), ${usedRecently('s.last_used_at')}
+      from ${asked('token_secrets')}
+      join integration_tokens t on t.id = s.token_id
+      join token_roles r on r.id = t.role_id`,
+  },
+  {
+    kinds: ['accessToken', 'bearer'],
+    select: (asked) => `
+      select 1, asked.n, s.id, s.organization_id, p.email, m.role, null, m.id, m.person_id,
+        ${milliseconds('s.created_at')}, null, null, m.active, false, ${usedRecently('s.last_used_at')}
+      from ${asked('access_tokens')}
+      join members m on m.id = s.member_id
+      join people p on p.id = m.person_id`,
+  },
+  {
+    kinds: ['session'],
+    select: (asked) => `
+      select 2, asked.n, s.id, s.organization_id, p.email, m.role, null, m.id, m.person_id,
+        ${milliseconds('s.created_at')}, ${milliseconds('s.expires_at')}, ${milliseconds('s.expires_at - now()')},
+        m.active and s.expires_at > now() and s.last_used_at > now() - interval '${sessionIdleHours} hours',
+        false, ${usedRecently('s.last_used_at')}
+      from ${asked('sessions')}
+      join members m on m.person_id = s.person_id and m.organization_id = s.organization_id
+      join people p on p.id = m.person_id`,
+  },
+  {
+    kinds: ['service'],
+    select: (asked) => `
+      select 3, asked.n, s.id, null, s.name, null, array_to_string(s.permissions, ' '), null, null,
+        ${milliseconds('s.created_at')}, null, null, true, false, ${usedRecently('s.last_used_at')}
+      from ${asked('services')}`,
+  },
 ]
 
-/** Every kind of credential, in rows of one shape. Expiry is decided here, by the database's clock. */
-const statement = `
-select 0, asked.n, t.id, t.organization_id, t.label, t.role_id, array_to_string(r.permissions, ' '), null, null,
-  ${milliseconds('t.created_at')}, ${milliseconds('least(t.expires_at, s.accepted_until)')},
-  ${milliseconds('least(t.expires_at, s.accepted_until) - now()')},
-  t.enabled and coalesce(least(t.expires_at, s.accepted_until) > now(), true),
-  coalesce(s.accepted_until <= now(), false), ${usedRecently('s.last_used_at')}
-from ${askedOf(0)}
-join integration_tokens t on t.id = s.token_id
-join token_roles r on r.id = t.role_id
-union all
-select 1, asked.n, s.id, s.organization_id, p.email, m.role, null, m.id, m.person_id,
-  ${milliseconds('s.created_at')}, null, null, m.active, false, ${usedRecently('s.last_used_at')}
-from ${askedOf(1)}
-join members m on m.id = s.member_id
-join people p on p.id = m.person_id
-union all
-select 2, asked.n, s.id, s.organization_id, p.email, m.role, null, m.id, m.person_id,
-  ${milliseconds('s.created_at')}, ${milliseconds('s.expires_at')}, ${milliseconds('s.expires_at - now()')},
-  m.active and s.expires_at > now() and s.last_used_at > now() - interval '${sessionIdleHours} hours',
-  false, ${usedRecently('s.last_used_at')}
-from ${askedOf(2)}
-join members m on m.person_id = s.person_id and m.organization_id = s.organization_id
-join people p on p.id = m.person_id
-union all
-select 3, asked.n, s.id, null, s.name, null, array_to_string(s.permissions, ' '), null, null,
-  ${milliseconds('s.created_at')}, null, null, true, false, ${usedRecently('s.last_used_at')}
-from ${askedOf(3)}`
+const statements = new Map<string, string>()
+
+/** The digests of a table's questions come as one value, 32 bytes each, in the order in which the rows count them. */
+function statementOf(concerned: number[]): string {
+  const key = concerned.join()
+  const known = statements.get(key)
+  if (known) return known
+  const parts = concerned.map((table, index) => {
+    const digests = `$${index + 1}::bytea`
+    return tables[table]?.select(
+      (name) => `generate_series(0, length(${digests}) / 32 - 1) asked(n)
+        join ${name} s on s.digest = substring(${digests} from asked.n * 32 + 1 for 32)`,
+    )
+  })
+  const text = parts.join('\nunion all')
+  statements.set(key, text)
+  return text
+}
 
 /** As PostgreSQL writes them. */
 type Row = [

@@ -11,11 +11,8 @@ export interface Service {
 
 /** Registers a service that may verify tokens; its secret is shown this once. Throws `OperatorError`. */
 export async function addService(dependencies: Dependencies, name: string): Promise<string> {
-  if (!/^[a-z0-9](?:[a-z0-9._-]{0,62})$/.test(name)) {
-    throw new OperatorError(
-      'The name of a service has 1 to 63 lower-case letters, digits, dots, hyphens and underscores.',
-    )
-  }
+  const problem = serviceNameProblem(name)
+  if (problem) throw new OperatorError(problem)
   const { secret, record } = dependencies.digester.issue('service')
   await naming(() =>
     dependencies.database.server.query(
@@ -25,6 +22,13 @@ export async function addService(dependencies: Dependencies, name: string): Prom
   )
   dependencies.log.info({ service: name }, 'a service was registered')
   return secret
+}
+
+/** What is wrong with the name, in words for the operator; null if nothing. */
+export function serviceNameProblem(name: string): string | null {
+  return /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name)
+    ? null
+    : 'The name of a service has 1 to 63 lower-case letters, digits, dots, hyphens and underscores, and begins with a letter or a digit.'
 }
 
 export async function listServices({ database }: Dependencies): Promise<Service[]> {
@@ -37,6 +41,7 @@ export async function listServices({ database }: Dependencies): Promise<Service[
 /** The service is refused from this moment on. Throws `OperatorError`. */
 export async function removeService({ database, log }: Dependencies, name: string): Promise<void> {
   const { rowCount } = await database.server.query('delete from services where name = $1', [name])
-  if (!rowCount) throw new OperatorError('There is no service of this name. “latchkey service list” shows them.')
+  if (!rowCount)
+    throw new OperatorError('There is no service of this name. “latchkey service list” shows those that there are.')
   log.info({ service: name }, 'a service was removed')
 }
