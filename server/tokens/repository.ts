@@ -309,13 +309,15 @@ export async function replaceSecret(
   secret: SecretRecord,
 ): Promise<void> {
   const own = and(eq(tokenSecrets.organizationId, organizationId), eq(tokenSecrets.tokenId, tokenId))
+  // Cut, not rounded up, to the column's milliseconds: rounded, a retired secret would be accepted for half of one.
+  const instant = sql`date_trunc('milliseconds', now())`
   await transaction
     .update(tokenSecrets)
-    .set({ acceptedUntil: sql`now()` })
+    .set({ acceptedUntil: instant })
     .where(and(own, gt(tokenSecrets.acceptedUntil, sql`now()`)))
   await transaction
     .update(tokenSecrets)
-    .set({ acceptedUntil: sql`now() + ${overlapSeconds} * interval '1 second'` })
+    .set({ acceptedUntil: sql`${instant} + ${overlapSeconds} * interval '1 second'` })
     .where(and(own, isNull(tokenSecrets.acceptedUntil)))
   await transaction.insert(tokenSecrets).values({ ...secret, organizationId, tokenId })
 }
