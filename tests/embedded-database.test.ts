@@ -24,7 +24,8 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { DataDirectoryInUse, type EmbeddedDatabase, startEmbeddedDatabase } from '../server/database/embedded.ts'
 
 const checkout = fileURLToPath(new URL('..', import.meta.url))
-const nobody = 65_534
+/** Two accounts that every Linux has. */
+const [daemon, nobody] = [1, 65_534] as const
 const isRoot = process.getuid?.() === 0
 
 const temporary: string[] = []
@@ -129,7 +130,8 @@ describe('the embedded database', { timeout: 60_000 }, () => {
     await owner.next('row 300')
     const tree = processTree(directory)
     expect(tree.length).toBeGreaterThan(3)
-    for (const pid of tree) process.kill(pid, 'SIGKILL')
+    owner.signal('SIGKILL')
+    killAll(tree)
     const acknowledged = await owner.kill()
     const { database } = await start(directory)
     expect(database.origin).toBe('started')
@@ -150,7 +152,7 @@ describe('the embedded database', { timeout: 60_000 }, () => {
     const directory = newDirectory()
     const { database, announced } = await start(directory)
     await ask(database.url, 'create table kept as select 42 as answer')
-    for (const pid of processTree(directory)) process.kill(pid, 'SIGKILL')
+    killAll(processTree(directory))
     await expect
       .poll(() => ask(database.url, 'select answer from kept').catch(() => []), { timeout: 10_000 })
       .toEqual([{ answer: 42 }])
@@ -162,7 +164,7 @@ describe('the embedded database', { timeout: 60_000 }, () => {
     const directory = newDirectory()
     const { database } = await start(directory)
     const [postmaster = 0, ...others] = processTree(directory)
-    for (const pid of others) process.kill(pid, 'SIGKILL')
+    killAll(others)
     await database.stop()
     expect(isAlive(postmaster)).toBe(false)
   })
@@ -276,10 +278,10 @@ describe.runIf(isRoot)('the embedded database, when root may start it', { timeou
   })
 
   it('runs as the owner of the place where root as such reaches nothing', async () => {
-    const directory = join(newDirectory(nobody), '.data')
+    const directory = join(newDirectory(daemon), '.data')
     const owner = startOwner({ directory, from: copied })
     expect(await owner.next('ready', 'failed')).toContain('ready started')
-    expect(userOf(processTree(directory)[0])).toBe(nobody)
+    expect(userOf(processTree(directory)[0])).toBe(daemon)
     expect(statSync(join(directory, 'postgres')).mode & 0o777).toBe(0o700)
     await owner.kill()
     expect((await start(directory)).database.origin).toBe('taken-over')
@@ -322,13 +324,14 @@ describe.runIf(isRoot)('the embedded database, when root may start it', { timeou
 })
 
 afterEach(async () => {
-  await Promise.all(databases.splice(0).map((database) => database.stop()))
+  const stops = await Promise.allSettled(databases.splice(0).map((database) => database.stop()))
   for (const owner of owners.splice(0)) await owner.kill()
   for (const path of temporary.splice(0)) {
     for (const lock of globSync('**/postmaster.pid', { cwd: path })) await endServer(join(path, lock))
     rmSync(path, { recursive: true, force: true })
   }
-})
+  expect(stops.filter(({ status }) => status === 'rejected')).toEqual([])
+}, 60_000)
 
 /** A process that owns, or wants to own, a database: `embedded-database-owner.ts`. */
 class Owner {
@@ -427,6 +430,15 @@ function processTree(directory: string): number[] {
   const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n')
   const processes = table.map((line) => line.trim().split(/\s+/).map(Number))
   return [postmaster, ...processes.flatMap(([pid, parent]) => (pid && parent === postmaster ? [pid] : []))]
+}
+
+/** Some end by themselves as soon as they see the first one gone. */
+function killAll(pids: number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {}
+  }
 }
 
 function userOf(pid = 0): number {

@@ -37,18 +37,21 @@ export async function accountsToTry(directory: string): Promise<Account[]> {
 }
 
 /**
- * For data that is there: its owner, whoever starts Latchkey, so that no file of it ever gets another. Throws where this
- * user cannot act as the owner.
+ * For data that is there: its owner, even when root starts Latchkey, so that no file of it ever gets another. A user who
+ * is neither finds it closed, since only its owner may enter it.
  */
 export async function accountOfOwner(data: string): Promise<Account> {
   const own = ownAccount()
-  const { uid, gid } = await stat(data)
-  if (own.uid !== 0 && own.uid !== uid) throw new Error(`${data} belongs to another user (uid ${uid}).`)
   if (own.uid !== 0) return own
+  const { uid, gid } = await stat(data)
   if (uid !== 0) return { name: `uid ${uid}`, uid, gid, launcher: [] }
   const [account] = findRootAccount(await readKnownAccounts())
-  if (!account) throw new Error(`${data} belongs to root, as which PostgreSQL does not run.`)
-  return account
+  const refusal = account ? await runToEnd(account, 'true', []).then(() => null, String) : 'no such account'
+  if (account && !refusal) return account
+  throw new Error(
+    `${data} belongs to root, as which PostgreSQL runs only in a user namespace, and there is none to be had here ` +
+      `(${refusal}). Give the files to another account with “chown -R”.`,
+  )
 }
 
 /** What `spawn` and `execFile` need, to start a program as the account. */

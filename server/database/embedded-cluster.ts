@@ -61,8 +61,6 @@ const settings = {
   fsync: 'on',
   full_page_writes: 'on',
   synchronous_commit: 'on',
-  // With PostgreSQL 18's own readers, a shutdown that falls into the repair after a crash waits for ever.
-  io_method: 'sync',
   log_timezone: 'UTC',
   // An ERROR can quote a value, and a value can be a secret. Whoever caused it is told; LOG ranks above ERROR here.
   log_min_messages: 'log',
@@ -145,13 +143,14 @@ export async function startPostmaster(cluster: Cluster, port: number): Promise<S
   }
 }
 
-/** Ends every session at once and leaves the data as a clean shutdown does, unless that takes over ten seconds. */
-export async function stopPostmaster({ data }: Cluster, pid: number): Promise<void> {
-  const steps = [
-    { signal: 'SIGINT', patienceMilliseconds: 10_000 },
-    { signal: 'SIGQUIT', patienceMilliseconds: 8_000 },
-  ] as const
-  for (const { signal, patienceMilliseconds } of steps) {
+/**
+ * Ends every session at once and leaves the data as a clean shutdown does. A server that does not answer, or that has not
+ * finished after ten seconds, is ended without ceremony: what was committed is on the disk, and the next start repairs.
+ */
+export async function stopPostmaster({ data }: Cluster, pid: number, options: { answers: boolean }): Promise<void> {
+  const clean = { signal: 'SIGINT', patienceMilliseconds: 10_000 } as const
+  const immediate = { signal: 'SIGQUIT', patienceMilliseconds: 8_000 } as const
+  for (const { signal, patienceMilliseconds } of options.answers ? [clean, immediate] : [immediate]) {
     if (!(await isRunning(pid, data))) return
     send(signal, pid)
     const deadline = Date.now() + patienceMilliseconds
@@ -217,7 +216,7 @@ async function initialise(directory: string, home: string): Promise<void> {
       await rm(staging, { recursive: true, force: true })
     }
   }
-  throw new Error(`initdb worked as none of these.\n${refusals.join('\n')}\n`)
+  throw new Error(`initdb worked as none of these.\n${refusals.join('\n')}`)
 }
 
 /** Of several first starts at once the first to arrive here wins, and the others use what it made. */

@@ -14,7 +14,6 @@ import {
   startPostmaster,
   stopPostmaster,
 } from './embedded-cluster.ts'
-import { sqlState } from './unavailable.ts'
 
 /**
  * A real PostgreSQL that belongs to one data directory and, for as long as it runs, to this process alone. What was
@@ -53,8 +52,10 @@ const advisoryLock = 1_391_790_711
 const startsAtMost = 5
 const readyMilliseconds = 30_000
 const stoppingMilliseconds = 5_000
-const recoveryNoticeMilliseconds = 5_000
 const pollMilliseconds = 20
+/** PostgreSQL logs a line for every question that comes too early. */
+const slowPollMilliseconds = 500
+const slowAfterMilliseconds = 5_000
 const reclaimMilliseconds = 500
 const logCheckMilliseconds = 60_000
 
@@ -147,7 +148,7 @@ async function takeOwnership({ cluster, announce, stopping, port }: OwnershipOpt
   let started: StartedPostmaster | null = null
   let starts = 0
   let lastSign = Date.now()
-  let recoveryNoticeAt: number | null = Date.now() + recoveryNoticeMilliseconds
+  let slowAt = Date.now() + slowAfterMilliseconds
   try {
     for (;;) {
       const postmaster = await findPostmaster(cluster)
@@ -166,20 +167,21 @@ async function takeOwnership({ cluster, announce, stopping, port }: OwnershipOpt
         started = await startPostmaster(cluster, port ?? (await findFreePort()))
         starts += 1
       }
-      if (recoveryNoticeAt !== null && Date.now() > recoveryNoticeAt) {
+      if (Date.now() > slowAt) {
         announce('PostgreSQL is not ready yet; after a crash it first repairs its files.')
-        recoveryNoticeAt = null
+        slowAt = Number.POSITIVE_INFINITY
       }
       const patienceMilliseconds = stopping.aborted ? stoppingMilliseconds : readyMilliseconds
       if (Date.now() - lastSign > patienceMilliseconds) {
         throw await explain(cluster, `gave no sign of life for ${patienceMilliseconds / 1000} seconds`)
       }
-      await delay(pollMilliseconds)
+      await delay(slowAt === Number.POSITIVE_INFINITY ? slowPollMilliseconds : pollMilliseconds)
     }
   } catch (error) {
     // A server that another process owns by now stays as it is, whoever started it.
-    if (started?.pid && !(error instanceof DataDirectoryInUse))
-      await stopPostmaster(cluster, started.pid).catch(() => {})
+    if (started?.pid && !(error instanceof DataDirectoryInUse)) {
+      await stopPostmaster(cluster, started.pid, { answers: false }).catch(() => {})
+    }
     throw error
   }
 }
@@ -209,7 +211,7 @@ async function claimServer({ directory, password }: Cluster, port: number): Prom
     await client.query(`set lock_timeout = '1s'; select pg_advisory_lock(${advisoryLock})`)
     return { state: 'owned', client, ended }
   } catch (error) {
-    const state = sqlState(error)
+    const state = error instanceof pg.DatabaseError ? error.code : undefined
     const refusal =
       state === '55P03'
         ? new DataDirectoryInUse(directory, await describeHolder(client))
@@ -236,8 +238,13 @@ async function describeHolder(client: pg.Client): Promise<string> {
 
 /** The lock is held until PostgreSQL itself ends, so that nobody takes over a server that is shutting down. */
 async function close(cluster: Cluster, { client, postmaster }: Ownership): Promise<void> {
+  // PostgreSQL never ends by a clean shutdown that reaches it while it repairs itself after a crash.
+  const answers = await client.query('select 1').then(
+    () => true,
+    () => false,
+  )
   try {
-    await stopPostmaster(cluster, postmaster.pid)
+    await stopPostmaster(cluster, postmaster.pid, { answers })
   } finally {
     await client.end()
   }
