@@ -124,6 +124,13 @@ CREATE TABLE "token_roles" (
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE "token_search_texts" (
+	"organization_id" text NOT NULL,
+	"token_id" text NOT NULL,
+	"search_text" text NOT NULL,
+	CONSTRAINT "token_search_texts_organization_id_token_id_pk" PRIMARY KEY("organization_id","token_id")
+);
+--> statement-breakpoint
 CREATE TABLE "token_secrets" (
 	"digest" "bytea" PRIMARY KEY NOT NULL,
 	"organization_id" text NOT NULL,
@@ -146,6 +153,7 @@ ALTER TABLE "members" ADD CONSTRAINT "members_person_id_people_id_fk" FOREIGN KE
 ALTER TABLE "people" ADD CONSTRAINT "people_last_organization_id_organizations_id_fk" FOREIGN KEY ("last_organization_id") REFERENCES "public"."organizations"("id") ON DELETE set null ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "sessions" ADD CONSTRAINT "sessions_member_fkey" FOREIGN KEY ("person_id","organization_id") REFERENCES "public"."members"("person_id","organization_id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "token_roles" ADD CONSTRAINT "token_roles_organization_id_organizations_id_fk" FOREIGN KEY ("organization_id") REFERENCES "public"."organizations"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "token_search_texts" ADD CONSTRAINT "token_search_texts_token_fkey" FOREIGN KEY ("organization_id","token_id") REFERENCES "public"."integration_tokens"("organization_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "token_secrets" ADD CONSTRAINT "token_secrets_token_fkey" FOREIGN KEY ("organization_id","token_id") REFERENCES "public"."integration_tokens"("organization_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "audit_events_at" ON "audit_events" USING btree ("organization_id","at","id");--> statement-breakpoint
 CREATE INDEX "audit_events_target_id" ON "audit_events" USING btree ("organization_id","target_id","at","id");--> statement-breakpoint
@@ -155,11 +163,11 @@ CREATE INDEX "integration_tokens_created_at" ON "integration_tokens" USING btree
 CREATE INDEX "integration_tokens_last_used_at" ON "integration_tokens" USING btree ("organization_id",coalesce(last_used_at, '-infinity'::timestamptz),"id");--> statement-breakpoint
 CREATE INDEX "integration_tokens_expires_at" ON "integration_tokens" USING btree ("organization_id",coalesce(expires_at, 'infinity'::timestamptz),"id");--> statement-breakpoint
 CREATE INDEX "integration_tokens_role_id" ON "integration_tokens" USING btree ("organization_id","role_id");--> statement-breakpoint
-CREATE INDEX "integration_tokens_disabled" ON "integration_tokens" USING btree ("organization_id","id") WHERE not enabled;--> statement-breakpoint
-CREATE INDEX "integration_tokens_search" ON "integration_tokens" USING gin ("organization_id",search_text gin_trgm_ops);--> statement-breakpoint
+CREATE INDEX "integration_tokens_disabled" ON "integration_tokens" USING btree ("organization_id",coalesce(expires_at, 'infinity'::timestamptz),"id") WHERE not enabled;--> statement-breakpoint
 CREATE UNIQUE INDEX "members_one_owner" ON "members" USING btree ("organization_id") WHERE role = 'OWNER';--> statement-breakpoint
 CREATE INDEX "sessions_person_id" ON "sessions" USING btree ("person_id");--> statement-breakpoint
 CREATE INDEX "sessions_expires_at" ON "sessions" USING btree ("expires_at");--> statement-breakpoint
 CREATE INDEX "token_roles_organization_id" ON "token_roles" USING btree ("organization_id");--> statement-breakpoint
+CREATE INDEX "token_search_texts_keys" ON "token_search_texts" USING gin (search_keys(organization_id, search_grams(search_text))) WITH (gin_pending_list_limit=256);--> statement-breakpoint
 CREATE UNIQUE INDEX "token_secrets_one_current" ON "token_secrets" USING btree ("token_id") WHERE accepted_until is null;--> statement-breakpoint
 CREATE INDEX "token_secrets_token_id" ON "token_secrets" USING btree ("organization_id","token_id");

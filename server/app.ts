@@ -4,10 +4,11 @@ import { isMigrated } from './database/migrate.ts'
 import type { Dependencies } from './dependencies.ts'
 import { faultStatus } from './fault.ts'
 import { createGraphQLServer } from './graphql/server.ts'
-import { answerJson, commonHeaders } from './http/answer.ts'
-import { BodyRefused, readBody } from './http/body.ts'
+import { answerAndClose, answerJson, commonHeaders } from './http/answer.ts'
+import { BodyRefused, CallerGone, readBody } from './http/body.ts'
 import { clientAddress } from './http/client-address.ts'
-import { createSessionCookies } from './http/credential.ts'
+import { createSessionCookies, isAmbiguous } from './http/credential.ts'
+import { failureMessage, reportFailure } from './http/report-failure.ts'
 import type { Origin } from './identity/principal.ts'
 import { introspect } from './oauth/introspection.ts'
 
@@ -26,7 +27,6 @@ export function createApp(
   dependencies: Dependencies,
   { publicUrl, corsOrigins, trustedProxies }: AppSettings,
 ): RequestListener {
-  const { log } = dependencies
   const graphql = createGraphQLServer(dependencies, {
     corsOrigins,
     cookies: createSessionCookies({ publicUrl, corsOrigins }),
@@ -40,10 +40,17 @@ export function createApp(
       response.writeHead(302, { ...commonHeaders, location: '/graphql' }).end()
     },
     '/graphql': async (request, response, origin) => {
+      // Yoga makes an address of it, and would answer one that is none with a stack.
+      if (!URL.canParse(`http://${request.headers.host}`))
+        return answerFault(response, 400, 'The “Host” header is no host.')
+      if (isAmbiguous(request)) {
+        return answerFault(response, 400, 'Send one “Authorization” header.')
+      }
       if (request.method === 'POST') {
         if (!isJson(request)) return answerFault(response, 415, 'Send the GraphQL request as application/json.')
-        // Yoga takes a body that was read already, and would otherwise wrap it in streams.
-        Object.assign(request, { body: await readBody(request) })
+        // Yoga takes a body that was read already, and would otherwise wrap it in streams. Within an object: it lists the
+        // keys of what it is handed, and a text has a key for every character.
+        Object.assign(request, { body: { text: await readBody(request) } })
       }
       for (const [name, value] of Object.entries(commonHeaders)) response.setHeader(name, value)
       await graphql(request, response, { origin, setCookies: [] })
@@ -68,30 +75,28 @@ export function createApp(
 
   return (request, response) => {
     serve(request, response).catch((error: unknown) => {
-      if (response.headersSent) return response.destroy()
-      if (error instanceof BodyRefused) {
-        // The rest of the body is not waited for.
-        response.shouldKeepAlive = error.status !== 413
-        return answerFault(response, error.status, error.message)
-      }
-      log.error(
-        {
-          error: error instanceof Error ? error.message : 'unknown',
-          stack: error instanceof Error ? error.stack : undefined,
-        },
-        'a request failed',
-      )
-      answerFault(response, faultStatus.INTERNAL, 'Something went wrong on our side.')
+      if (response.headersSent || error instanceof CallerGone) return response.destroy()
+      if (error instanceof BodyRefused) return answerBodyRefused(request, response, error)
+      const message = failureMessage(reportFailure(dependencies, error))
+      answerFault(response, faultStatus.INTERNAL, message)
     })
   }
 }
 
 function isJson(request: IncomingMessage): boolean {
-  return /^application\/(json|graphql-response\+json) *(;|$)/i.test(request.headers['content-type'] ?? '')
+  return /^application\/json *(;|$)/i.test(request.headers['content-type'] ?? '')
 }
 
 /** In the form in which GraphQL clients expect an error, whatever address it is for. */
 function answerFault(response: ServerResponse, status: number, message: string): void {
-  const code = status >= 500 ? 'INTERNAL' : 'BAD_REQUEST'
-  answerJson(response, status, { errors: [{ message, extensions: { code } }] })
+  answerJson(response, status, faultOf(status, message))
 }
+
+function answerBodyRefused(request: IncomingMessage, response: ServerResponse, { status, message }: BodyRefused): void {
+  if (status === 413) answerAndClose(request, response, status, faultOf(status, message))
+  else answerFault(response, status, message)
+}
+
+const faultOf = (status: number, message: string) => ({
+  errors: [{ message, extensions: { code: status >= 500 ? 'INTERNAL' : 'BAD_REQUEST' } }],
+})

@@ -38,12 +38,7 @@ const wholeNumber = (least: number, most: number) =>
     .regex(/^\d{1,9}$/, `is not a whole number from ${least} to ${most}`)
     .transform(Number)
     .refine((number) => number >= least && number <= most, `is not a whole number from ${least} to ${most}`)
-const webAddress = z
-  .string()
-  .refine(
-    (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
-    'is not an http:// or https:// address',
-  )
+const isWebAddress = (text: string) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
 
 const settings = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -57,7 +52,7 @@ const settings = z.object({
     .optional(),
   DATABASE_CONNECTIONS: wholeNumber(4, 1_000).default(20),
   LATCHKEY_SECRET: z.string().min(32, 'has fewer than 32 characters').optional(),
-  PUBLIC_URL: webAddress.optional(),
+  PUBLIC_URL: z.string().refine(isWebAddress, 'is not an http:// or https:// address').optional(),
   TRUST_PROXY: list
     .transform((blocks, context) => {
       try {
@@ -69,13 +64,9 @@ const settings = z.object({
     })
     .optional(),
   CORS_ORIGINS: list
-    .pipe(
-      z.array(
-        webAddress.refine(
-          (text) => new URL(text).origin === text,
-          'is not a list of origins, such as https://app.example.com, without paths',
-        ),
-      ),
+    .refine(
+      (origins) => origins.every((text) => isWebAddress(text) && new URL(text).origin === text),
+      'is not a list of origins, such as https://app.example.com, without paths',
     )
     .default([]),
   LOG_LEVEL: z.enum(logLevels, `is not one of ${logLevels.join(', ')}`).default('info'),

@@ -4,21 +4,48 @@ import { RolesMissing } from './database/pool.ts'
 import { databaseCause, isUnavailable, sqlState } from './database/unavailable.ts'
 import { OperatorError } from './organizations/operator.ts'
 
+/** Says itself, in whole sentences, what was wrong and what to do next. */
+export class Foreseen extends Error {}
+
+const foreseen = [Foreseen, BadSetting, DataDirectoryInUse, RolesMissing, OperatorError]
+
 /** What went wrong and what to do next, for the person at the terminal; a stack only for what nobody foresaw. */
 export function explain(error: unknown): string {
   const cause = databaseCause(error)
   if (!(cause instanceof Error)) return `Something unexpected was thrown: ${typeof cause}.`
-  if ([BadSetting, DataDirectoryInUse, RolesMissing, OperatorError].some((known) => cause instanceof known))
-    return cause.message
-  if ('code' in cause && cause.code === 'EADDRINUSE') {
-    return 'The port is taken by another program. Stop that one, or set PORT to another.'
+  if (foreseen.some((known) => cause instanceof known)) return cause.message
+  return explainDatabase(cause) ?? explainSystem(cause) ?? cause.stack ?? cause.message
+}
+
+function explainDatabase(error: Error): string | null {
+  switch (sqlState(error)) {
+    case '28P01':
+    case '28000':
+      return 'PostgreSQL refused the login in DATABASE_URL. Check its user and password.'
+    case '3D000':
+      return 'The database named in DATABASE_URL does not exist. Create it first.'
+    case '42501':
+      return (
+        'The login in DATABASE_URL may not do what the database needs. ' +
+        'Run “latchkey migrate” once with a login that owns the database and may create roles, and grant the roles ' +
+        'latchkey_server and latchkey_lookup to the login that serves.'
+      )
+    case '53300':
+      return (
+        'PostgreSQL has no connection left. Stop what uses them, let it take more (max_connections), ' +
+        'or set DATABASE_CONNECTIONS lower.'
+      )
   }
-  if ('code' in cause && cause.code === 'EACCES')
-    return 'The system does not allow that port or file. Set PORT or DATA_DIRECTORY to another.'
-  if (sqlState(cause) === '28P01' || sqlState(cause) === '28000')
-    return 'PostgreSQL refused the login in DATABASE_URL. Check its user and password.'
-  if (sqlState(cause) === '3D000') return 'The database named in DATABASE_URL does not exist. Create it first.'
-  if (isUnavailable(cause))
-    return 'PostgreSQL cannot be reached. Check that it runs, and the host and port in DATABASE_URL.'
-  return cause.stack ?? cause.message
+  if (!isUnavailable(error)) return null
+  return 'PostgreSQL cannot be reached. Check that it runs, and the host and port in DATABASE_URL if that is set.'
+}
+
+function explainSystem(error: Error): string | null {
+  const code = 'code' in error ? error.code : null
+  const path = 'path' in error && typeof error.path === 'string' ? `: ${error.path}` : ''
+  if (code === 'EACCES' || code === 'EPERM') {
+    return `The system does not allow it${path}. Start Latchkey as the user who may, or set DATA_DIRECTORY to another directory.`
+  }
+  if (code === 'ENOSPC') return 'The disk is full. Make room, and start again.'
+  return null
 }

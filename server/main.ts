@@ -2,10 +2,8 @@ import { readConfig } from './config.ts'
 import { explain } from './explain.ts'
 import { serve } from './serve.ts'
 
-const print = (line: string) => process.stdout.write(`${line}\n`)
-
 try {
-  await serve(readConfig(process.env), print)
+  await serve(readConfig(process.env), (text) => process.stdout.write(`${text}\n`))
   process.exit(0)
 } catch (error) {
   process.stderr.write(`${explain(error)}\n`)

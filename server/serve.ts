@@ -1,34 +1,69 @@
-import { pino } from 'pino'
-import type { Config, logLevels } from './config.ts'
-import type { FirstAccess } from './organizations/bootstrap.ts'
-import { start } from './start.ts'
+import { once } from 'node:events'
+import type { Config } from './config.ts'
+import { createLog } from './log.ts'
+import { type Running, start } from './start.ts'
 
-export const createLog = (level: (typeof logLevels)[number]) =>
-  pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }))
+/** One Ctrl-C can arrive twice: from the terminal, and passed on by npm. */
+const sameSignalMilliseconds = 500
 
-/** Serves until SIGINT or SIGTERM, and then finishes what is under way. `print` writes a line for the person who started it. */
-export async function serve(config: Config, print: (line: string) => void): Promise<void> {
-  const log = createLog(config.logLevel)
-  const running = await start(config, { log, announce: print })
-  if (running.firstAccess) print(welcome(running.firstAccess, running.address))
-  print(`Latchkey serves at ${running.address} (GraphiQL: ${running.address}/graphql). Ctrl-C stops it.`)
-  await new Promise<void>((resolve) => {
-    process.once('SIGINT', () => resolve())
-    process.once('SIGTERM', () => resolve())
-  })
-  print('Finishing what is under way …')
-  await running.close()
+/**
+ * Serves until SIGINT or SIGTERM, and then finishes what is under way; also where the signal comes while it is still
+ * starting. A second signal ends the process at once. `print` writes for the person who started it.
+ */
+export async function serve(config: Config, print: (text: string) => void): Promise<void> {
+  const stopping = listenForSignals(() => print('Finishing what is under way. A second Ctrl-C ends it at once.'))
+  if (config.databaseUrl === null) print('Latchkey starts, with a PostgreSQL of its own …')
+  try {
+    const running = await start(config, { log: createLog(config.logLevel), announce: print })
+    print(welcome(running, config))
+    await stopping.asked
+    await running.close()
+  } catch (error) {
+    // A Ctrl-C reaches the programs that a first start runs, too.
+    if (!stopping.signal.aborted) throw error
+  }
+  print('Latchkey has stopped.')
 }
 
-function welcome({ email, password, service }: FirstAccess, address: string): string {
-  return `
-  This is the first start. Keep what follows: it is shown this once.
+function listenForSignals(onFirst: () => void): { asked: Promise<unknown>; signal: AbortSignal } {
+  const controller = new AbortController()
+  let since = 0
+  const onSignal = (signal: 'SIGINT' | 'SIGTERM') => {
+    if (!controller.signal.aborted) {
+      since = Date.now()
+      onFirst()
+      controller.abort()
+    } else if (Date.now() - since > sameSignalMilliseconds) {
+      // What a shell reports of a program that a signal ended.
+      process.exit(signal === 'SIGINT' ? 130 : 143)
+    }
+  }
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+  return { asked: once(controller.signal, 'abort'), signal: controller.signal }
+}
 
-    Sign in at   ${address}/graphql
+function welcome({ address, firstAccess, usage }: Running, config: Config): string {
+  const graphiql = `${address}/graphql`
+  const serves = `Latchkey serves at ${address} (API and GraphiQL: ${graphiql}). Ctrl-C stops it.`
+  if (firstAccess) {
+    const { email, password, service } = firstAccess
+    return `
+  Welcome to Latchkey. This is the first start, so it has made an organization, its owner and a service.
+  Keep what follows: it is shown this once.
+
+    Sign in at   ${graphiql}
     Email        ${email}
-    Password     ${password}
+    Password     ${config.bootstrap ? 'the one in BOOTSTRAP_PASSWORD' : password}
 
     A service that verifies tokens, “${service.name}”, has the secret
     ${service.secret}
-`
+
+${serves}`
+  }
+  if (usage === 'empty')
+    return `${serves}\nThere is no organization yet. Make the first one, beside this server: npx latchkey organization create`
+  if (usage === 'untouched')
+    return `${serves}\nNobody has signed in yet. Is the password lost? This sets another one: npx latchkey member set-password`
+  return serves
 }

@@ -1,98 +1,59 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
-import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { createApp } from './app.ts'
-import type { Config } from './config.ts'
-import { startEmbeddedDatabase } from './database/embedded.ts'
-import { migrateDatabase } from './database/migrate.ts'
+import { BadSetting, type Config } from './config.ts'
 import type { Dependencies } from './dependencies.ts'
-import { openDependencies } from './open-dependencies.ts'
+import { Foreseen } from './explain.ts'
+import { openConfigured } from './open-configured.ts'
 import { bootstrap, type FirstAccess, generatePassword } from './organizations/bootstrap.ts'
+import { OperatorError, readUsage, type Usage } from './organizations/operator.ts'
 import { startRetention } from './tokens/retention.ts'
 
-/** Opens and migrates the configured database, or else the embedded one, with everything that the rules need. */
-export async function openConfigured(
-  config: Config,
-  { log, announce }: { log: Logger; announce: (message: string) => void },
-): Promise<{ dependencies: Dependencies; embedded: boolean; close(): Promise<void> }> {
-  const directory = resolve(config.dataDirectory)
-  const embedded = config.databaseUrl === null ? await startEmbeddedDatabase({ directory, announce }) : null
-  try {
-    const databaseUrl = config.databaseUrl ?? embedded?.url ?? ''
-    const applied = await migrateDatabase(databaseUrl)
-    if (applied > 0) announce(`Applied ${applied} ${applied === 1 ? 'migration' : 'migrations'}.`)
-    const dependencies = await openDependencies({
-      databaseUrl,
-      databaseConnections: config.databaseConnections,
-      serverKey: config.secret ?? (await keptSecret(directory)),
-      tokenPrefix: config.tokenPrefix,
-      log,
-    })
-    return {
-      dependencies,
-      embedded: embedded !== null,
-      async close() {
-        await dependencies.close()
-        await embedded?.stop()
-      },
-    }
-  } catch (error) {
-    await embedded?.stop()
-    throw error
-  }
-}
-
-/** The server key beside the embedded database, made at the first start. */
-async function keptSecret(directory: string): Promise<string> {
-  const file = join(directory, 'secret')
-  try {
-    await mkdir(directory, { recursive: true })
-    await writeFile(file, `${randomBytes(32).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 })
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
-  }
-  return (await readFile(file, 'utf8')).trim()
-}
-
 export interface Running {
-  /** Where it listens. */
+  /** Where it listens, as this machine reaches it. */
   address: string
+  /** Null unless this start made the first organization. */
   firstAccess: FirstAccess | null
+  usage: Usage
   /** Lets requests under way finish, writes what is remembered, and closes everything. */
   close(): Promise<void>
 }
 
 const drainMilliseconds = 10_000
+const drainPollMilliseconds = 25
 
-/** The whole server, as `npm start` runs it. */
+/** The whole server, as `npm start` runs it. Whatever it had opened is closed again where it cannot start. */
 export async function start(
   config: Config,
   { log, announce }: { log: Logger; announce: (message: string) => void },
 ): Promise<Running> {
-  const { dependencies, embedded, close } = await openConfigured(config, { log, announce })
+  const { dependencies, close } = await openConfigured(config, { log, announce })
   try {
-    const first = config.bootstrap ?? (embedded ? firstOfEmbedded() : null)
-    const firstAccess = first && (await bootstrap(dependencies, first))
     const server = createServer(createApp(dependencies, config))
     server.requestTimeout = 30_000
     server.headersTimeout = 10_000
     // Longer than load balancers keep an idle connection, so that it is they who close it.
     server.keepAliveTimeout = 75_000
     await listen(server, config)
-    const stopRetention = startRetention(dependencies, { retentionDays: config.expiredTokenRetentionDays })
-    const bound = server.address()
-    const port = typeof bound === 'object' && bound ? bound.port : config.port
-    const host = config.host.includes(':') ? `[${config.host}]` : config.host
-    return {
-      address: `http://${host}:${port}`,
-      firstAccess,
-      async close() {
-        stopRetention()
-        await drain(server, dependencies)
-        await close()
-      },
+    try {
+      // Not before it listens: where the port is taken, nobody would ever be shown the password.
+      const firstAccess = await openFirst(dependencies, config)
+      const stopRetention = startRetention(dependencies, { retentionDays: config.expiredTokenRetentionDays })
+      return {
+        address: addressOf(server, config),
+        firstAccess,
+        usage: await readUsage(dependencies),
+        async close() {
+          stopRetention()
+          await drain(server, dependencies)
+          await close()
+        },
+      }
+    } catch (error) {
+      server.close()
+      server.closeAllConnections()
+      throw error
     }
   } catch (error) {
     await close()
@@ -100,28 +61,68 @@ export async function start(
   }
 }
 
-const firstOfEmbedded = () => ({
-  organization: 'Example',
-  email: 'owner@example.com',
-  password: generatePassword(randomBytes),
-})
-
-function listen(server: Server, { host, port }: Config): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host, port }, () => {
-      server.off('error', reject)
-      resolve()
-    })
+/** An embedded database that is empty is filled unasked; a server of one's own, by the settings. */
+async function openFirst(dependencies: Dependencies, config: Config): Promise<FirstAccess | null> {
+  if (config.bootstrap) {
+    try {
+      return await bootstrap(dependencies, config.bootstrap)
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error
+      throw new BadSetting(
+        `The first organization cannot be made from the settings BOOTSTRAP_ORGANIZATION, BOOTSTRAP_EMAIL and BOOTSTRAP_PASSWORD. ${error.message}`,
+      )
+    }
+  }
+  if (config.databaseUrl !== null) return null
+  return bootstrap(dependencies, {
+    organization: 'Example',
+    email: 'owner@example.com',
+    password: generatePassword(randomBytes),
   })
+}
+
+async function listen(server: Server, { host, port }: Config): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ host, port }, () => {
+        server.off('error', reject)
+        resolve()
+      })
+    })
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : null
+    const problem = typeof code === 'string' ? listenProblems[code] : undefined
+    throw problem ? new Foreseen(problem(host, port), { cause: error }) : error
+  }
+}
+
+const notHere = (host: string) => `${host} is no address of this machine. Set HOST to one that is, such as 127.0.0.1.`
+const listenProblems: Record<string, (host: string, port: number) => string> = {
+  EADDRINUSE: (_host, port) =>
+    `Port ${port} is taken by another program. Stop that one, or choose another port: PORT=${port < 65_535 ? port + 1 : 4000} npm start`,
+  EACCES: (_host, port) => `This user may not listen at port ${port}. Set PORT to one above 1023.`,
+  EADDRNOTAVAIL: notHere,
+  ENOTFOUND: notHere,
+  EAI_AGAIN: notHere,
+}
+
+/** A server that listens everywhere is reached here, too, under an address that a browser takes. */
+function addressOf(server: Server, config: Config): string {
+  const bound = server.address()
+  const port = typeof bound === 'object' && bound ? bound.port : config.port
+  const host = config.host === '0.0.0.0' ? '127.0.0.1' : config.host === '::' ? '::1' : config.host
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 async function drain(server: Server, { invalidations }: Dependencies): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   // Streams never end by themselves.
   await invalidations.close()
-  server.closeIdleConnections()
-  const timer = setTimeout(() => server.closeAllConnections(), drainMilliseconds)
+  // A connection that has had its answer is idle again, and its client would keep it for minutes.
+  const poll = setInterval(() => server.closeIdleConnections(), drainPollMilliseconds)
+  const limit = setTimeout(() => server.closeAllConnections(), drainMilliseconds)
   await closed
-  clearTimeout(timer)
+  clearInterval(poll)
+  clearTimeout(limit)
 }

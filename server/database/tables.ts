@@ -11,6 +11,7 @@ import {
   index,
   integer,
   pgTable,
+  primaryKey,
   text,
   timestamp,
   unique,
@@ -194,13 +195,39 @@ export const integrationTokens = pgTable(
       table.id,
     ),
     index('integration_tokens_role_id').on(table.organizationId, table.roleId),
-    index('integration_tokens_disabled').on(table.organizationId, table.id).where(sql`not enabled`),
-    index('integration_tokens_search').using('gin', table.organizationId, sql`search_text gin_trgm_ops`),
+    index('integration_tokens_disabled')
+      .on(table.organizationId, sql`coalesce(expires_at, 'infinity'::timestamptz)`, table.id)
+      .where(sql`not enabled`),
     foreignKey({
       name: 'integration_tokens_created_by_fkey',
       columns: [table.createdByMemberId],
       foreignColumns: [members.id],
     }).onDelete('set null'),
+  ],
+)
+
+/**
+ * Where tokens are searched. A copy that a trigger keeps, since every use of a token writes its row, which would write the
+ * row's some hundred entries in the search index anew.
+ */
+export const tokenSearchTexts = pgTable(
+  'token_search_texts',
+  {
+    organizationId: text('organization_id').$type<OrganizationId>().notNull(),
+    tokenId: text('token_id').$type<TokenId>().notNull(),
+    searchText: text('search_text').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.organizationId, table.tokenId] }),
+    // Every search reads the whole list of what is pending, so that is kept short.
+    index('token_search_texts_keys')
+      .using('gin', sql`search_keys(organization_id, search_grams(search_text))`)
+      .with({ gin_pending_list_limit: 256 }),
+    foreignKey({
+      name: 'token_search_texts_token_fkey',
+      columns: [table.organizationId, table.tokenId],
+      foreignColumns: [integrationTokens.organizationId, integrationTokens.id],
+    }).onDelete('cascade'),
   ],
 )
 

@@ -1,52 +1,53 @@
-import {
-  GraphQLError,
-  type GraphQLSchema,
-  type GraphQLType,
-  getNamedType,
-  isInputObjectType,
-  isListType,
-  isNonNullType,
-  Kind,
-  typeFromAST,
-} from 'graphql'
-import type { Logger } from 'pino'
-import { databaseCause, isUnavailable } from '../database/unavailable.ts'
+import { GraphQLError, Kind } from 'graphql'
+import { isUnavailable, sqlState } from '../database/unavailable.ts'
+import type { Dependencies } from '../dependencies.ts'
 import { Fault, type FaultCode, faultStatus, unavailable } from '../fault.ts'
+import { failureMessage, nameError, reportFailure } from '../http/report-failure.ts'
 import { Refusal } from '../refusal.ts'
-
-interface Presentation {
-  schema: GraphQLSchema
-  log: Logger
-  /** A name for an error that only the log explains. */
-  createReference(): string
-}
+import { RequestProblem } from './request-problem.ts'
 
 /**
- * The one form in which an error leaves the server: a code, the HTTP status of that code, and words that hold nothing the
- * caller sent, since graphql-js would quote a whole variable, secrets included, and nothing internal.
+ * The one form in which an error leaves the server: a code, the HTTP status of that code, and words of our own, so that
+ * they hold nothing internal and nothing that the caller sent.
  */
-export function presentError(error: GraphQLError, { schema, log, createReference }: Presentation): GraphQLError {
+export function presentError(
+  error: GraphQLError,
+  dependencies: Pick<Dependencies, 'log' | 'randomBytes'>,
+): GraphQLError {
   const root = rootOf(error)
   if (root instanceof Fault) return present(error, root.code, root.message)
+  if (root instanceof RequestProblem) return present(error, 'BAD_REQUEST', root.message, httpOf(root))
   if (isUnavailable(root)) {
-    log.warn({ error: describe(root) }, 'the database is unavailable')
+    dependencies.log.warn({ error: nameError(root) }, 'the database is unavailable')
     const { code, message } = unavailable()
     return present(error, code, message)
   }
-  if (root instanceof GraphQLError) {
-    const http = root.extensions.http
+  if (unfitValues.has(sqlState(root) ?? '')) {
+    dependencies.log.warn({ error: nameError(root) }, 'a request held a value that the database cannot take')
     return present(
       error,
       'BAD_REQUEST',
-      withoutValues(error, schema),
-      isHttp(http) ? http : { status: 400, spec: true },
+      'A cursor or another value in the request is damaged. Send it as it was given.',
     )
   }
-  const reference = createReference()
+  if (root instanceof GraphQLError && root.nodes?.[0]?.kind === Kind.VARIABLE) {
+    const { message } = new RequestProblem('this variable cannot be null here.', root)
+    return present(error, 'BAD_REQUEST', message)
+  }
+  if (root instanceof GraphQLError && !error.path) {
+    return present(error, 'BAD_REQUEST', 'This is not a GraphQL request that can be answered.', httpOf(root))
+  }
+  const [node] = error.nodes ?? []
+  const field = node?.kind === Kind.FIELD ? `${node.name.value}: ` : ''
   const undeclared = root instanceof Refusal ? 'a refusal that its field does not declare: ' : ''
-  log.error({ reference, error: undeclared + describe(root), stack: stackOf(root) }, 'a request failed')
-  return present(error, 'INTERNAL', `Something went wrong on our side. Tell the operator this reference: ${reference}.`)
+  return present(error, 'INTERNAL', failureMessage(reportFailure(dependencies, root, field + undeclared)))
 }
+
+/**
+ * SQLSTATEs of values that are bound as parameters and are not what they should be: a cursor that someone has made up, an
+ * instant that PostgreSQL does not know, the character NUL.
+ */
+const unfitValues = new Set(['22007', '22008', '22021', '22P02', '22P05'])
 
 interface HttpExtension {
   status?: number
@@ -76,62 +77,10 @@ function rootOf(error: unknown): unknown {
   return error instanceof GraphQLError && error.originalError ? rootOf(error.originalError) : error
 }
 
+function httpOf({ extensions: { http } }: GraphQLError): HttpExtension {
+  return isHttp(http) ? http : { status: 400, spec: true }
+}
+
 function isHttp(value: unknown): value is HttpExtension {
   return typeof value === 'object' && value !== null && 'status' in value && typeof value.status === 'number'
-}
-
-/** Without the statement's parameters, which the ORM puts in its messages. */
-function describe(error: unknown): string {
-  const cause = databaseCause(error)
-  return cause instanceof Error ? `${cause.name}: ${cause.message}` : typeof cause
-}
-
-function stackOf(error: unknown): string | undefined {
-  const cause = databaseCause(error)
-  return cause instanceof Error ? cause.stack?.split('\n').slice(1).join('\n') : undefined
-}
-
-/** graphql-js's own message, less whatever it quotes of the caller's values. */
-function withoutValues(error: GraphQLError, schema: GraphQLSchema): string {
-  const message = error.message.replace(/^Syntax Error: (?=Query |Aliases |Directives |Token )/, '')
-  const variable = error.nodes?.[0]
-  if (/^Variable "\$\w+" (got invalid|of )/.test(message) && variable?.kind === Kind.VARIABLE_DEFINITION) {
-    return variableProblem(message, variable.variable.name.value, typeFromAST(schema, variable.type))
-  }
-  if (message.startsWith('Syntax Error: ')) {
-    return `The document is not valid GraphQL. ${message.slice('Syntax Error: '.length).replace(/ "[\s\S]*"/g, '')}`.replace(
-      /\.?$/,
-      '.',
-    )
-  }
-  return message
-    .replace(/(cannot represent [\w -]*?)(: )?(value)?:? [\s\S]*$/, '$1value.')
-    .replace(/^(Expected value of type "[^"]+"), found [\s\S]*$/, '$1, found another.')
-    .replace(/^Value "[\s\S]*" does not exist in/, 'The value does not exist in')
-    .replace(/ Did you mean [\s\S]*$/, '')
-}
-
-/** Names the place by walking the schema: only what the contract itself contains is said. */
-function variableProblem(message: string, name: string, type: GraphQLType | undefined): string {
-  const path = / at "\w+((?:\.\w+|\[\d+\])+)";/.exec(message)?.[1] ?? ''
-  let place = `$${name}`
-  let current = type
-  for (const step of path.match(/\w+/g) ?? []) {
-    while (current && isNonNullType(current)) current = current.ofType
-    if (current && isListType(current) && /^\d+$/.test(step)) {
-      place += `[${step}]`
-      current = current.ofType
-    } else if (current && isInputObjectType(current) && current.getFields()[step]) {
-      place += `.${step}`
-      current = current.getFields()[step]?.type
-    } else break
-  }
-  const named = current && getNamedType(current)
-  const missing = /Field "(\w+)" of required type "[^"]+" was not provided\.$/.exec(message)?.[1]
-  if (missing && isInputObjectType(named) && named.getFields()[missing])
-    return `The variable ${place} lacks its field “${missing}”.`
-  if (/is not defined by type/.test(message))
-    return `The variable ${place} has a field that the type ${String(named)} does not have.`
-  if (/of required type/.test(message) && path === '') return `The variable ${place} is required and was not given.`
-  return `The variable ${place} does not have a value of the type ${String(current ?? 'asked for')}.`
 }

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
 /** Answers are for the caller alone, are what they say they are, and are no page to be framed. */
 export const commonHeaders = {
@@ -22,4 +22,27 @@ export function answerJson(
     ...headers,
   })
   response.end(text)
+}
+
+const lingerMilliseconds = 5_000
+
+/**
+ * Answers a request whose body is not wanted, and then closes the connection: once the caller has sent the rest, which is
+ * thrown away, or after five seconds. Closed at once, the answer itself could be lost (RFC 9112, section 9.6).
+ */
+export function answerAndClose(request: IncomingMessage, response: ServerResponse, status: number, body: object): void {
+  const text = JSON.stringify(body)
+  response.writeHead(status, {
+    ...commonHeaders,
+    connection: 'close',
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+  })
+  response.write(text)
+  const end = () => {
+    clearTimeout(timer)
+    response.end()
+  }
+  const timer = setTimeout(end, lingerMilliseconds)
+  request.once('end', end).once('close', end).resume()
 }

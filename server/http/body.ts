@@ -5,8 +5,8 @@ export const mostBodyBytes = 1_048_576
 
 /** Why a body was not read. The status is HTTP's. */
 export class BodyRefused extends Error {
-  readonly status: 400 | 413
-  constructor(status: 400 | 413, message: string) {
+  readonly status: 400 | 413 | 415
+  constructor(status: 400 | 413 | 415, message: string) {
     super(message)
     this.status = status
   }
@@ -14,17 +14,27 @@ export class BodyRefused extends Error {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** The body as text. Throws `BodyRefused` for one that is too large, cut short, or not UTF-8. */
+/** The caller went away before the whole body had come: there is nobody to answer, and nothing of it may be acted on. */
+export class CallerGone extends Error {}
+
+/** The body as text. Throws `BodyRefused` for one that is too large, compressed or not UTF-8, and `CallerGone` for one cut short. */
 export async function readBody(request: IncomingMessage): Promise<string> {
   const tooLarge = () => new BodyRefused(413, `The body is larger than ${mostBodyBytes} bytes. Send less at once.`)
+  if ((request.headers['content-encoding'] ?? 'identity') !== 'identity') {
+    throw new BodyRefused(415, 'Send the body uncompressed, without “Content-Encoding”.')
+  }
   if (Number(request.headers['content-length'] ?? 0) > mostBodyBytes) throw tooLarge()
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    if (!Buffer.isBuffer(chunk)) continue
-    size += chunk.length
-    if (size > mostBodyBytes) throw tooLarge()
-    chunks.push(chunk)
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      if (!Buffer.isBuffer(chunk)) continue
+      size += chunk.length
+      if (size > mostBodyBytes) throw tooLarge()
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    throw error instanceof BodyRefused ? error : new CallerGone()
   }
   const [only] = chunks
   try {

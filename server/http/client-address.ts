@@ -5,11 +5,13 @@ import { BlockList, isIP } from 'node:net'
 export function trustedProxies(blocks: readonly string[]): BlockList {
   const list = new BlockList()
   for (const block of blocks) {
-    const [address = '', bits] = block.split('/')
-    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-    if (isIP(address) === 0 || (bits !== undefined && !/^\d{1,3}$/.test(bits))) {
+    const [address = '', bits, ...others] = block.split('/')
+    const version = isIP(address)
+    const isSize = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 6 ? 128 : 32))
+    if (version === 0 || !isSize || others.length > 0) {
       throw new Error('is not a list of addresses or CIDR blocks, such as 10.0.0.0/8,::1')
     }
+    const family = version === 6 ? 'ipv6' : 'ipv4'
     if (bits === undefined) list.addAddress(address, family)
     else list.addSubnet(address, Number(bits), family)
   }
@@ -35,5 +37,6 @@ function isTrusted(address: string, proxies: BlockList): boolean {
 
 /** An IPv4 address that arrived over an IPv6 socket is written as what it is. */
 function plain(address: string): string {
-  return address.startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address
+  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1]
+  return mapped !== undefined && isIP(mapped) === 4 ? mapped : address
 }

@@ -50,6 +50,16 @@ export function readCredential({ headers }: { headers: Headers }, cookies: Sessi
   return cookie
 }
 
+/** Node reads the first of several `Authorization` headers; whatever stands in front of it may have gone by another. */
+export function isAmbiguous({ rawHeaders }: { rawHeaders: readonly string[] }): boolean {
+  let found = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]
+    if (name?.length === 13 && name.toLowerCase() === 'authorization') found++
+  }
+  return found > 1
+}
+
 /** RFC 6750, section 2.1. */
 export function readBearer(authorization: string): string | null {
   return /^Bearer +([\w.~+/=-]+) *$/i.exec(authorization)?.[1] ?? null

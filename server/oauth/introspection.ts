@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isUnavailable } from '../database/unavailable.ts'
 import type { Dependencies } from '../dependencies.ts'
-import { answerJson } from '../http/answer.ts'
-import { BodyRefused, readBody } from '../http/body.ts'
-import { readBearer } from '../http/credential.ts'
+import { answerAndClose, answerJson } from '../http/answer.ts'
+import { BodyRefused, CallerGone, readBody } from '../http/body.ts'
+import { isAmbiguous, readBearer } from '../http/credential.ts'
+import { inTime } from '../http/in-time.ts'
+import { failureMessage, reportFailure } from '../http/report-failure.ts'
 import { authenticate, type Origin } from '../identity/principal.ts'
 import { type AcceptedToken, judge, lookUpToken } from '../tokens/verification.ts'
 
@@ -18,14 +20,16 @@ export async function introspect(
     if (request.method !== 'POST') {
       return refuse(response, 405, 'invalid_request', 'Introspection takes POST.', { allow: 'POST' })
     }
+    if (isAmbiguous(request)) {
+      return refuse(response, 400, 'invalid_request', 'Send one “Authorization” header.')
+    }
     const caller = readCaller(request.headers.authorization)
     const parameters = await readForm(request)
     if (!caller) return refuseCaller(response)
     // Both are asked in one statement, and nothing is told or recorded before the caller is known.
-    const [service, presented] = await Promise.all([
-      authenticate(dependencies, caller.secret, origin),
-      lookUpToken(dependencies, parameters.token),
-    ])
+    const [service, presented] = await inTime(
+      Promise.all([authenticate(dependencies, caller.secret, origin), lookUpToken(dependencies, parameters.token)]),
+    )
     if (service?.kind !== 'service' || (caller.name !== null && caller.name !== service.name))
       return refuseCaller(response)
     if (!service.permissions.includes('tokens:verify')) {
@@ -34,22 +38,18 @@ export async function introspect(
     const accepted = judge(dependencies, presented, parameters.usedFrom)
     answerJson(response, 200, accepted ? describe(accepted) : { active: false })
   } catch (error) {
+    if (error instanceof CallerGone) throw error
+    if (error instanceof BodyRefused && error.status === 413) {
+      return answerAndClose(request, response, 413, problem('invalid_request', error.message))
+    }
     if (error instanceof InvalidRequest || error instanceof BodyRefused) {
-      const headers: Record<string, string> = error.status === 413 ? { connection: 'close' } : {}
-      return refuse(response, error.status, 'invalid_request', error.message, headers)
+      return refuse(response, error.status, 'invalid_request', error.message)
     }
     if (isUnavailable(error)) {
-      return refuse(
-        response,
-        503,
-        'temporarily_unavailable',
-        'Latchkey cannot reach its database. Try again in a moment.',
-        {
-          'retry-after': '1',
-        },
-      )
+      const description = 'Latchkey cannot reach its database. Try again in a moment.'
+      return refuse(response, 503, 'temporarily_unavailable', description, { 'retry-after': '1' })
     }
-    throw error
+    refuse(response, 500, 'server_error', failureMessage(reportFailure(dependencies, error)))
   }
 }
 
@@ -69,8 +69,9 @@ async function readForm(request: IncomingMessage): Promise<{ token: string; used
   const form = new URLSearchParams(body)
   const [token, ...others] = form.getAll('token')
   if (!token || others.length > 0) throw new InvalidRequest(400, 'Send exactly one parameter “token”.')
-  const usedFrom = form.get('used_from')
-  return { token, usedFrom: usedFrom && usedFrom.length <= 100 ? usedFrom : null }
+  const usedFrom = form.get('used_from') ?? ''
+  // Whatever cannot be an address is left out: an admin is shown it, and PostgreSQL stores no NUL.
+  return { token, usedFrom: /^[\x21-\x7e]{1,100}$/.test(usedFrom) ? usedFrom : null }
 }
 
 /** The caller's own secret; with HTTP Basic, its name as well, both form-encoded as RFC 6749, section 2.3.1, has it. */
@@ -141,5 +142,8 @@ function refuse(
   description: string,
   headers: Record<string, string> = {},
 ): void {
-  answerJson(response, status, { error, error_description: description }, headers)
+  answerJson(response, status, problem(error, description), headers)
 }
+
+/** RFC 6749, section 5.2. */
+const problem = (error: string, description: string) => ({ error, error_description: description })

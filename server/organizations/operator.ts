@@ -1,4 +1,4 @@
-import { eq } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import { recordEvent } from '../audit/record-event.ts'
 import { members, organizations, people } from '../database/tables.ts'
 import { constraintOf, sqlState } from '../database/unavailable.ts'
@@ -6,9 +6,9 @@ import { type Transaction, withOrganization } from '../database/with-organizatio
 import type { Dependencies } from '../dependencies.ts'
 import { createId, type OrganizationId, type PersonId } from '../identifiers.ts'
 import { passwordProblem } from '../identity/passwords.ts'
-import { findPerson, listMemberships, removeSessions } from '../identity/repository.ts'
+import { findPerson, listMemberships, type Person, removeSessions } from '../identity/repository.ts'
 import { emailKey } from '../identity/service.ts'
-import type { OrganizationRole } from './roles.ts'
+import { type OrganizationRole, organizationRoles } from './roles.ts'
 
 /** What the operator asked for cannot be done. Says why and what to do instead. */
 export class OperatorError extends Error {}
@@ -29,25 +29,36 @@ export interface NewOrganization {
 export interface NewMember {
   email: string
   displayName?: string | undefined
-  /** Null for a person who already has one from another organization. */
+  /** Null for a person who is known already, from another organization. */
   password: string | null
+}
+
+export interface OrganizationListing {
+  name: string
+  slug: string
+  /** The email address. */
+  owner: string | null
+  members: number
+  createdAt: Date
+}
+
+export interface MemberListing {
+  email: string
+  name: string
+  role: OrganizationRole
+  active: boolean
+  createdAt: Date
 }
 
 /** Makes the organization with its one owner. Throws `OperatorError`. */
 export async function createOrganization(
   dependencies: Dependencies,
   { name, slug, owner }: NewOrganization,
-): Promise<{ id: OrganizationId; slug: string }> {
+): Promise<{ id: OrganizationId; name: string; slug: string; owner: MemberListing }> {
   const organization = { id: createId('organization', dependencies), name: name.trim(), slug: slug ?? slugOf(name) }
-  if (organization.name.length < 1 || organization.name.length > 100)
-    throw new OperatorError('The name of an organization has 1 to 100 characters.')
-  if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(organization.slug)) {
-    throw new OperatorError(
-      'The slug has 1 to 63 lower-case letters, digits and hyphens, and begins and ends with a letter or a digit. Give one with --slug.',
-    )
-  }
-  return naming(async () => {
-    await withOrganization(dependencies.database, { organizationId: organization.id }, async (transaction) => {
+  refuse(organizationNameProblem(name) ?? slugProblem(organization.slug))
+  return naming(() =>
+    withOrganization(dependencies.database, { organizationId: organization.id }, async (transaction) => {
       await transaction.insert(organizations).values(organization)
       await recordEvent(transaction, dependencies, {
         ...operator,
@@ -55,45 +66,96 @@ export async function createOrganization(
         action: 'organization.created',
         target: { name: organization.name, id: organization.id },
       })
-      await insertMember(transaction, dependencies, organization.id, { ...owner, role: 'OWNER' })
-    })
-    return organization
-  })
+      const member = await insertMember(transaction, dependencies, organization.id, { ...owner, role: 'OWNER' })
+      return { ...organization, owner: member }
+    }),
+  )
+}
+
+/** In the order of their names. */
+export async function listOrganizations({ database }: Dependencies): Promise<OrganizationListing[]> {
+  const { rows } = await database.lookup.query<OrganizationListing>(
+    `select o.name, o.slug, o.created_at as "createdAt", max(p.email) filter (where m.role = 'OWNER') as owner, count(m.id)::int as members
+     from organizations o left join members m on m.organization_id = o.id left join people p on p.id = m.person_id
+     group by o.id order by o.name, o.id`,
+  )
+  return rows
 }
 
 /** Adds a person, new or known from another organization. Throws `OperatorError`. */
 export async function addMember(
   dependencies: Dependencies,
   { organization, role, ...member }: NewMember & { organization: string; role: OrganizationRole },
-): Promise<void> {
+): Promise<MemberListing> {
   const organizationId = await requireOrganization(dependencies, organization)
-  await naming(() =>
+  return naming(() =>
     withOrganization(dependencies.database, { organizationId }, (transaction) =>
       insertMember(transaction, dependencies, organizationId, { ...member, role }),
     ),
   )
 }
 
-/** Ends every session of the person. Throws `OperatorError`. */
+/** From the most to the least powerful, and in the order of their addresses. Throws `OperatorError`. */
+export async function listMembers(dependencies: Dependencies, slug: string): Promise<MemberListing[]> {
+  const organizationId = await requireOrganization(dependencies, slug)
+  const rows = await withOrganization(dependencies.database, { organizationId }, (transaction) =>
+    transaction
+      .select(listingColumns)
+      .from(members)
+      .innerJoin(people, eq(people.id, members.personId))
+      .where(eq(members.organizationId, organizationId))
+      .orderBy(people.email),
+  )
+  const rank = ({ role }: MemberListing) => organizationRoles.indexOf(role)
+  return rows.sort((one, other) => rank(one) - rank(other))
+}
+
+const listingColumns = {
+  email: people.email,
+  name: members.displayName,
+  role: members.role,
+  active: members.active,
+  createdAt: members.createdAt,
+}
+
+/** Throws `OperatorError` for a person who cannot be given a password. */
+export async function requirePerson({ database }: Dependencies, email: string): Promise<Person> {
+  const person = await findPerson(database, emailKey(email))
+  if (!person) {
+    throw new OperatorError(
+      `Nobody has the email address ${emailKey(email)}. “latchkey member list” shows who there is, and “latchkey member add” adds them.`,
+    )
+  }
+  return person
+}
+
+/**
+ * Ends every session of the person, and is in the log of every organization in which they are an active member. Throws
+ * `OperatorError`.
+ */
 export async function setPassword(
   dependencies: Dependencies,
   { email, password }: { email: string; password: string },
 ): Promise<void> {
-  const person = await findPerson(dependencies.database, emailKey(email))
-  if (!person) throw new OperatorError('Nobody has this email address. Add them with “latchkey member add”.')
-  const [membership] = await listMemberships(dependencies.database, person.id)
-  if (!membership) throw new OperatorError('The person is an active member of no organization.')
+  const person = await requirePerson(dependencies, email)
+  const memberships = await listMemberships(dependencies.database, person.id)
+  const [first] = memberships
+  if (!first) throw new OperatorError(`${person.email} is an active member of no organization.`)
   const passwordHash = await hashChecked(dependencies, password)
-  const organizationId = membership.organization.id
-  await withOrganization(dependencies.database, { organizationId, personId: person.id }, async (transaction) => {
+  const scope = { organizationId: first.organization.id, personId: person.id }
+  await withOrganization(dependencies.database, scope, async (transaction) => {
     await transaction.update(people).set({ passwordHash }).where(eq(people.id, person.id))
     await removeSessions(transaction, { personId: person.id })
-    await recordEvent(transaction, dependencies, {
-      ...operator,
-      organizationId,
-      action: 'member.password_set',
-      target: { name: person.email, id: membership.memberId },
-    })
+    for (const { organization, memberId } of memberships) {
+      // One transaction for all of them, so that no log can be without it.
+      await transaction.execute(sql`select set_config('latchkey.organization_id', ${organization.id}, true)`)
+      await recordEvent(transaction, dependencies, {
+        ...operator,
+        organizationId: organization.id,
+        action: 'member.password_set',
+        target: { name: person.email, id: memberId },
+      })
+    }
   })
   await dependencies.signInLimit.reset(person.email)
 }
@@ -103,26 +165,28 @@ async function insertMember(
   dependencies: Dependencies,
   organizationId: OrganizationId,
   { email, displayName, password, role }: NewMember & { role: OrganizationRole },
-): Promise<void> {
+): Promise<MemberListing> {
   const address = emailKey(email)
-  if (!/^[^\s@]+@[^\s@]+$/.test(address) || address.length > 320)
-    throw new OperatorError('This is not an email address.')
+  const name = displayName?.trim() || nameOf(address)
+  refuse(emailProblem(email) ?? memberNameProblem(name))
   const personId = await findOrInsertPerson(transaction, dependencies, address, password)
   const id = createId('member', dependencies)
-  await transaction.insert(members).values({
-    id,
-    organizationId,
-    personId,
-    role,
-    displayName: displayName?.trim() || address.slice(0, address.indexOf('@')),
-  })
+  const [member] = await transaction
+    .insert(members)
+    .values({ id, organizationId, personId, role, displayName: name })
+    .returning({ active: members.active, createdAt: members.createdAt })
+  if (!member) throw new Error('A member was not inserted.')
   await recordEvent(transaction, dependencies, {
     ...operator,
     organizationId,
     action: 'member.added',
     target: { name: address, id },
   })
+  return { email: address, name, role, ...member }
 }
+
+/** How a member is called whose name nobody gave. */
+export const nameOf = (email: string) => emailKey(email).replace(/@.*$/s, '')
 
 async function findOrInsertPerson(
   transaction: Transaction,
@@ -133,19 +197,18 @@ async function findOrInsertPerson(
   const [known] = await transaction.select({ id: people.id }).from(people).where(eq(people.email, email))
   if (known && password !== null) {
     throw new OperatorError(
-      'The person already has a password, from another organization. Leave the password out, or change it with “latchkey member set-password”.',
+      `${email} is known already, from another organization, and signs in as there. Leave the password out, or change it with “latchkey member set-password”.`,
     )
   }
   if (known) return known.id
-  if (password === null) throw new OperatorError('A person who is new needs a password.')
+  if (password === null) throw new OperatorError(`${email} is new here and needs a password.`)
   const id = createId('person', dependencies)
   await transaction.insert(people).values({ id, email, passwordHash: await hashChecked(dependencies, password) })
   return id
 }
 
 async function hashChecked({ passwords }: Dependencies, password: string): Promise<string> {
-  const problem = passwordProblem(password)
-  if (problem) throw new OperatorError(problem)
+  refuse(passwordProblem(password))
   return passwords.hash(password)
 }
 
@@ -153,9 +216,56 @@ async function requireOrganization({ database }: Dependencies, slug: string): Pr
   const { rows } = await database.lookup.query<{ id: OrganizationId }>('select id from organizations where slug = $1', [
     slug,
   ])
-  if (!rows[0])
-    throw new OperatorError('There is no organization of this slug. Make one with “latchkey organization create”.')
-  return rows[0].id
+  if (rows[0]) return rows[0].id
+  throw new OperatorError(
+    'There is no organization with this slug. “latchkey organization list” shows those that there are.',
+  )
+}
+
+function refuse(problem: string | null): void {
+  if (problem) throw new OperatorError(problem)
+}
+
+const control = /[\p{Cc}\p{Zl}\p{Zp}]/u
+
+/** What is wrong with each of these, in words for the operator; null if nothing. */
+export function organizationNameProblem(name: string): string | null {
+  const length = [...name.trim()].length
+  return length >= 1 && length <= 100 && !control.test(name)
+    ? null
+    : 'The name of an organization has 1 to 100 characters, all on one line.'
+}
+
+export function memberNameProblem(name: string): string | null {
+  const length = [...name.trim()].length
+  return length >= 1 && length <= 320 && !control.test(name)
+    ? null
+    : 'The name of a member has 1 to 320 characters, all on one line.'
+}
+
+export function slugProblem(slug: string): string | null {
+  if (slug === '') return 'No slug can be made from this name: it has no letter from a to z and no digit. Choose one.'
+  return /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(slug)
+    ? null
+    : 'A slug has 1 to 63 lower-case letters, digits and hyphens, and begins and ends with a letter or a digit.'
+}
+
+export function emailProblem(email: string): string | null {
+  const address = emailKey(email)
+  return /^[^\s@]+@[^\s@]+$/.test(address) && address.length <= 320 && !control.test(address)
+    ? null
+    : 'An email address has the form name@example.com.'
+}
+
+/** How far a database has come: without an organization, without anyone who has ever signed in, or beyond. */
+export type Usage = 'empty' | 'untouched' | 'in use'
+
+export async function readUsage({ database }: Dependencies): Promise<Usage> {
+  const { rows } = await database.lookup.query<{ usage: Usage }>(
+    `select case when not exists (select from organizations) then 'empty'
+       when not exists (select from people where last_organization_id is not null) then 'untouched' else 'in use' end as usage`,
+  )
+  return rows[0]?.usage ?? 'empty'
 }
 
 export async function hasOrganizations({ database }: Dependencies): Promise<boolean> {
@@ -163,12 +273,14 @@ export async function hasOrganizations({ database }: Dependencies): Promise<bool
   return rows[0]?.any ?? false
 }
 
-function slugOf(name: string): string {
+/** Empty where the name has nothing to make one from. */
+export function slugOf(name: string): string {
   const plain = name.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase()
   return plain
     .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-+|-+$/g, '')
+    .replace(/^-+/, '')
     .slice(0, 63)
+    .replace(/-+$/, '')
 }
 
 const taken: Record<string, string> = {

@@ -1,13 +1,16 @@
-import { and, asc, desc, eq, gt, inArray, isNull, or, type SQL, sql } from 'drizzle-orm'
-import type { PageBounds, Position } from '../database/keyset.ts'
+import { and, desc, eq, gt, inArray, isNull, or, sql } from 'drizzle-orm'
+import type { Position } from '../database/keyset.ts'
 import { idempotencyKeys, integrationTokens, members, people, tokenRoles, tokenSecrets } from '../database/tables.ts'
 import type { Transaction } from '../database/with-organization.ts'
 import type { MemberId, OrganizationId, RoleId, TokenId } from '../identifiers.ts'
 import { type Member, memberColumns, memberOf } from '../organizations/members.ts'
+import { findPage, type Listing, type TokenSort } from './listing.ts'
 import { roleColumns, roleOf, type TokenRole } from './roles.ts'
 import type { SecretRecord } from './secret.ts'
 import { status, type TokenStatus } from './status.ts'
 import { labelKey, searchText } from './token-input.ts'
+
+export { countTokens, type TokenFilter, type TokenSort, tokenSorts } from './listing.ts'
 
 export interface TokenSecret {
   hint: string
@@ -31,43 +34,6 @@ export interface IntegrationToken {
   secrets: TokenSecret[]
 }
 
-export const tokenSorts = [
-  'CREATED_AT_DESC',
-  'CREATED_AT_ASC',
-  'LABEL_ASC',
-  'LAST_USED_AT_DESC',
-  'EXPIRES_AT_ASC',
-] as const
-export type TokenSort = (typeof tokenSorts)[number]
-
-export interface TokenFilter {
-  search: string | null
-  roleIds: readonly string[] | null
-  statuses: readonly TokenStatus[]
-}
-
-/** Each has an index of its own, which ends with the id. */
-const sorts: Record<TokenSort, { key: SQL; type: SQL; descending: boolean }> = {
-  CREATED_AT_DESC: { key: sql`${integrationTokens.createdAt}`, type: sql`timestamptz`, descending: true },
-  CREATED_AT_ASC: { key: sql`${integrationTokens.createdAt}`, type: sql`timestamptz`, descending: false },
-  LABEL_ASC: { key: sql`${integrationTokens.labelKey}`, type: sql`text`, descending: false },
-  LAST_USED_AT_DESC: {
-    key: sql`coalesce(${integrationTokens.lastUsedAt}, '-infinity'::timestamptz)`,
-    type: sql`timestamptz`,
-    descending: true,
-  },
-  EXPIRES_AT_ASC: {
-    key: sql`coalesce(${integrationTokens.expiresAt}, 'infinity'::timestamptz)`,
-    type: sql`timestamptz`,
-    descending: false,
-  },
-}
-
-/** A filter that matches no more than this is answered from what it matches; one that matches more, from the sort's index. */
-const fewMatches = 1_000
-/** Counting stops here, so that it costs the same however many there are. */
-const mostCounted = 10_000
-
 const tokenColumns = {
   id: integrationTokens.id,
   label: integrationTokens.label,
@@ -80,9 +46,9 @@ const tokenColumns = {
   retiredSecretLastUsedAt: integrationTokens.retiredSecretLastUsedAt,
 }
 
-function selectTokens(transaction: Transaction, position: SQL<string>) {
+function selectTokens(transaction: Transaction) {
   return transaction
-    .select({ token: tokenColumns, role: roleColumns, createdBy: memberColumns, position })
+    .select({ token: tokenColumns, role: roleColumns, createdBy: memberColumns })
     .from(integrationTokens)
     .innerJoin(tokenRoles, eq(tokenRoles.id, integrationTokens.roleId))
     .leftJoin(members, eq(members.id, integrationTokens.createdByMemberId))
@@ -93,7 +59,7 @@ export async function findToken(
   transaction: Transaction,
   { organizationId, tokenId }: { organizationId: OrganizationId; tokenId: string },
 ): Promise<IntegrationToken | null> {
-  const rows = await selectTokens(transaction, sql`''`).where(ownToken(organizationId, tokenId))
+  const rows = await selectTokens(transaction).where(ownToken(organizationId, tokenId))
   const [token] = await withSecrets(transaction, organizationId, rows)
   return token ?? null
 }
@@ -104,95 +70,22 @@ export const listOf = (sort: TokenSort) => `integrationTokens ${sort}`
 /** One more than the page's size is read. Costs the same on a list of any length. */
 export async function listTokens(
   transaction: Transaction,
-  {
-    organizationId,
-    filter,
-    sort,
-    bounds,
-  }: { organizationId: OrganizationId; filter: TokenFilter; sort: TokenSort; bounds: PageBounds },
+  listing: Listing,
 ): Promise<{ node: IntegrationToken; position: Position }[]> {
-  const { key, type, descending } = sorts[sort]
-  const candidates = await findFew(transaction, organizationId, filter)
-  const beyond = (position: Position, after: boolean) =>
-    sql`(${key}, ${integrationTokens.id}) ${sql.raw(after === descending ? '<' : '>')} (${position.value}::${type}, ${position.id})`
-  const direction = descending === bounds.backward ? asc : desc
-  const rows = await selectTokens(transaction, sql<string>`(${key})::text`)
-    .where(
-      and(
-        candidates ? inArray(integrationTokens.id, candidates) : undefined,
-        matching(organizationId, filter),
-        bounds.after ? beyond(bounds.after, true) : undefined,
-        bounds.before ? beyond(bounds.before, false) : undefined,
-      ),
-    )
-    .orderBy(direction(key), direction(integrationTokens.id))
-    .limit(bounds.size + 1)
-  const tokens = await withSecrets(transaction, organizationId, rows)
-  return tokens.map((node, index) => ({ node, position: { value: rows[index]?.position ?? '', id: node.id } }))
-}
-
-/** How many tokens match, up to 10,000. */
-export async function countTokens(
-  transaction: Transaction,
-  { organizationId, filter }: { organizationId: OrganizationId; filter: TokenFilter },
-): Promise<number> {
-  const candidates = await findFew(transaction, organizationId, filter)
-  if (candidates) return candidates.length
-  const counted = transaction
-    .select({ one: sql`1`.as('one') })
-    .from(integrationTokens)
-    .where(matching(organizationId, filter))
-    .limit(mostCounted)
-    .as('counted')
-  const [row] = await transaction.select({ count: sql<number>`count(*)::int` }).from(counted)
-  return row?.count ?? 0
-}
-
-/** Every match where there are few; null where there are more. */
-async function findFew(
-  transaction: Transaction,
-  organizationId: OrganizationId,
-  filter: TokenFilter,
-): Promise<TokenId[] | null> {
-  let found: string[] | null = null
-  if (filter.search) {
-    const { rows } = await transaction.execute<{ id: string }>(
-      sql`select token_ids_matching(${likePattern(filter.search)}, ${fewMatches + 1}) as id`,
-    )
-    if (rows.length <= fewMatches) found = rows.map(({ id }) => id)
-  }
-  const rows = await transaction
-    .select({ id: integrationTokens.id })
-    .from(integrationTokens)
-    .where(
-      and(
-        found ? sql`${integrationTokens.id} = any(${sql.param(found)})` : undefined,
-        matching(organizationId, filter),
-      ),
-    )
-    .limit(fewMatches + 1)
-  return rows.length <= fewMatches ? rows.map(({ id }) => id) : null
-}
-
-function matching(organizationId: OrganizationId, { search, roleIds, statuses }: TokenFilter): SQL | undefined {
-  // The bare conditions, where they suffice, are those that an index knows.
-  const wanted = new Set(statuses)
-  const unexpired = or(isNull(integrationTokens.expiresAt), gt(integrationTokens.expiresAt, sql`now()`))
-  return and(
-    eq(integrationTokens.organizationId, organizationId),
-    search ? sql`${integrationTokens.searchText} like ${likePattern(search)}` : undefined,
-    roleIds ? sql`${integrationTokens.roleId} = any(${sql.param([...roleIds])})` : undefined,
-    wanted.size === 3 ? undefined : sql`${status} = any(${sql.param([...wanted])})`,
-    wanted.size === 1 && wanted.has('DISABLED') ? sql`not ${integrationTokens.enabled}` : undefined,
-    wanted.size === 1 && wanted.has('EXPIRED')
-      ? sql`coalesce(${integrationTokens.expiresAt}, 'infinity'::timestamptz) <= now()`
-      : undefined,
-    wanted.size === 1 && wanted.has('ACTIVE') ? and(sql`${integrationTokens.enabled}`, unexpired) : undefined,
+  const { organizationId } = listing
+  const positions = await findPage(transaction, listing)
+  const ids = positions.map(({ id }) => id)
+  const rows = await selectTokens(transaction).where(
+    and(eq(integrationTokens.organizationId, organizationId), sql`${integrationTokens.id} = any(${sql.param(ids)})`),
   )
-}
-
-function likePattern(search: string): string {
-  return `%${labelKey(search).replace(/[\\%_]/g, '\\$&')}%`
+  // One was deleted in between. A page that comes out short would look like the last.
+  if (rows.length < positions.length) return listTokens(transaction, listing)
+  const tokens = new Map<string, IntegrationToken>()
+  for (const token of await withSecrets(transaction, organizationId, rows)) tokens.set(token.id, token)
+  return positions.flatMap((position) => {
+    const node = tokens.get(position.id)
+    return node ? [{ node, position }] : []
+  })
 }
 
 type TokenRow = Awaited<ReturnType<typeof selectTokens>>[number]

@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest'
+import { BadSetting, readConfig, settingNames } from './config.ts'
+
+const secret = 'a server key that is long enough for anyone'
+
+function refusalOf(environment: Record<string, string>): string {
+  try {
+    readConfig(environment)
+  } catch (error) {
+    if (error instanceof BadSetting) return error.message
+    throw error
+  }
+  throw new Error('The settings were taken.')
+}
+
+describe('the settings', () => {
+  it('are none at all for a first try: the embedded database, on this machine only', () => {
+    const {
+      host,
+      port,
+      databaseUrl,
+      secret,
+      publicUrl,
+      corsOrigins,
+      trustedProxies,
+      bootstrap,
+      logLevel,
+      tokenPrefix,
+    } = readConfig({})
+    expect({ host, port, databaseUrl, secret, corsOrigins, bootstrap, logLevel, tokenPrefix }).toEqual({
+      host: '127.0.0.1',
+      port: 4000,
+      databaseUrl: null,
+      secret: null,
+      corsOrigins: [],
+      bootstrap: null,
+      logLevel: 'info',
+      tokenPrefix: 'lk',
+    })
+    expect(publicUrl.href).toBe('http://127.0.0.1:4000/')
+    expect(trustedProxies.rules).toEqual([])
+  })
+
+  it('count as not set where they are empty or blank, and are read without the white space around them', () => {
+    const empty = Object.fromEntries(settingNames.map((name) => [name, ' ']))
+    expect(readConfig(empty)).toEqual(readConfig({}))
+    expect(readConfig({ PORT: ' 4001\n' }).port).toBe(4001)
+  })
+
+  it('are read as given', () => {
+    const config = readConfig({
+      HOST: '::1',
+      PORT: '8443',
+      DATABASE_URL: 'postgresql://u:p@db.example/latchkey',
+      DATABASE_CONNECTIONS: '40',
+      LATCHKEY_SECRET: secret,
+      PUBLIC_URL: 'https://tokens.example.com',
+      TRUST_PROXY: '10.0.0.0/8, ::1',
+      CORS_ORIGINS: 'https://app.example.com, http://localhost:5173',
+      LOG_LEVEL: 'debug',
+      TOKEN_PREFIX: 'acme',
+      EXPIRED_TOKEN_RETENTION_DAYS: '0',
+      DATA_DIRECTORY: '/var/lib/latchkey',
+      BOOTSTRAP_ORGANIZATION: 'Acme',
+      BOOTSTRAP_EMAIL: 'ada@acme.example',
+      BOOTSTRAP_PASSWORD: 'correct horse battery',
+    })
+    expect(config).toMatchObject({
+      host: '::1',
+      port: 8443,
+      databaseUrl: 'postgresql://u:p@db.example/latchkey',
+      databaseConnections: 40,
+      secret,
+      corsOrigins: ['https://app.example.com', 'http://localhost:5173'],
+      logLevel: 'debug',
+      tokenPrefix: 'acme',
+      expiredTokenRetentionDays: 0,
+      dataDirectory: '/var/lib/latchkey',
+      bootstrap: { organization: 'Acme', email: 'ada@acme.example', password: 'correct horse battery' },
+    })
+    expect(config.publicUrl.origin).toBe('https://tokens.example.com')
+    expect(config.trustedProxies.check('10.1.2.3')).toBe(true)
+    expect(readConfig({ HOST: '::1' }).publicUrl.href).toBe('http://[::1]:4000/')
+  })
+
+  const bad: [name: string, takes: string, values: string[]][] = [
+    [
+      'PORT',
+      'is not a whole number from 0 to 65535.',
+      ['65536', '-1', '4000.5', '0x50', 'canary', '4e3', '٤٠٠٠', '99999999999999999999'],
+    ],
+    [
+      'DATABASE_URL',
+      'is not a postgres:// address.',
+      ['canary', 'mysql://canary:canary@db/x', 'postgres', '://canary', 'http://canary'],
+    ],
+    ['DATABASE_CONNECTIONS', 'is not a whole number from 4 to 1000.', ['3', '1001', 'canary']],
+    ['LATCHKEY_SECRET', 'has fewer than 32 characters.', ['canary', 'canary'.repeat(5)]],
+    [
+      'PUBLIC_URL',
+      'is not an http:// or https:// address.',
+      ['canary', 'ftp://canary', 'javascript:canary', 'tokens.example.com'],
+    ],
+    [
+      'TRUST_PROXY',
+      'is not a list of addresses or CIDR blocks, such as 10.0.0.0/8,::1.',
+      [
+        'canary',
+        '10.0.0.0/33',
+        '10.0.0.0/999',
+        '::1/129',
+        '10.0.0.0/8/canary',
+        '10.0.0.0/',
+        '10.0.0.0/-1',
+        '10.0.0/8',
+        '10.0.0.1,canary',
+        '*',
+      ],
+    ],
+    [
+      'CORS_ORIGINS',
+      'is not a list of origins, such as https://app.example.com, without paths.',
+      [
+        'canary',
+        '*',
+        'null',
+        'https://app.example.com/',
+        'https://app.example.com/canary',
+        'https://canary@app.example.com',
+        'ftp://app.example.com',
+        'https://APP.example.com',
+        'https://app.example.com:443',
+        'https://a.example.com,canary',
+      ],
+    ],
+    ['LOG_LEVEL', 'is not one of silent, fatal, error, warn, info, debug.', ['canary', 'INFO', 'trace']],
+    ['TOKEN_PREFIX', 'is not 2 to 10 lower-case letters.', ['l', 'LK', 'lk_', 'l1', 'canarycanary', 'é']],
+    ['EXPIRED_TOKEN_RETENTION_DAYS', 'is not a whole number from 0 to 36500.', ['-1', '36501', 'canary', 'for ever']],
+  ]
+  for (const [name, takes, values] of bad) {
+    it(`are refused with a bad ${name}, which is named and told what it takes, but not shown`, () => {
+      for (const value of values) {
+        expect(refusalOf({ [name]: value })).toBe(`The setting ${name} ${takes}`)
+      }
+    })
+  }
+
+  it('need the server key with a database of one’s own, since instances have to share it', () => {
+    expect(refusalOf({ DATABASE_URL: 'postgres://u:canary@db/x' })).toMatch(
+      /^The setting LATCHKEY_SECRET is needed with DATABASE_URL: [^\n]+\.$/,
+    )
+    expect(refusalOf({ DATABASE_URL: 'postgres://u:canary@db/x' })).not.toContain('canary')
+  })
+
+  it('bootstrap an organization with all that it takes, or not at all', () => {
+    const all = {
+      BOOTSTRAP_ORGANIZATION: 'canary',
+      BOOTSTRAP_EMAIL: 'canary@x.example',
+      BOOTSTRAP_PASSWORD: 'canary canary canary',
+    }
+    for (const left of Object.keys(all)) {
+      expect(refusalOf({ ...all, [left]: '' })).toBe(
+        'The settings BOOTSTRAP_ORGANIZATION, BOOTSTRAP_EMAIL and BOOTSTRAP_PASSWORD go together: give all three.',
+      )
+    }
+  })
+})

@@ -1,0 +1,649 @@
+import { hash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import { type Latchkey, unwrap } from '@latchkey/sdk'
+import {
+  type GraphQLField,
+  type GraphQLObjectType,
+  type GraphQLOutputType,
+  getNamedType,
+  isAbstractType,
+  isInterfaceType,
+  isObjectType,
+} from 'graphql'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { buildSchema } from '../server/graphql/schema.ts'
+import { createId } from '../server/identifiers.ts'
+import { signIn } from '../server/identity/service.ts'
+import { addService } from '../server/identity/services.ts'
+import { addMember } from '../server/organizations/operator.ts'
+import { openWorld, password, type TestMember, type TestOrganization, type World } from './world.ts'
+
+/**
+ * Who may do what, said independently of the schema's directives. `own` asks with ids of the caller's organization,
+ * `foreign` with another's. Where two answers stand, the first is for a session and the second for an access token.
+ *
+ *   ok      answers                                     none   no credential
+ *   null    answers that there is nothing               dead   malformed, deleted, disabled or expired
+ *   401     UNAUTHENTICATED, with that HTTP status      OWNER… a member, by session and by access token
+ *   403     FORBIDDEN, with that HTTP status            ci…    an integration token of each managed role
+ *   gone    refuses as TokenNotFound                    acct   … of the role Service Account
+ *   bad     refuses as InvalidInput                     role   … of a role that the organization defined
+ *   away    refuses as NotAMember                       svc    a service that verifies tokens
+ *   wrong   refuses as SignInRefused                    idle   a service without any permission
+ */
+const matrix = `
+Query                        none  dead  OWNER  SUPER  POWER  MEMBER GUEST  ci   scim jira acct role svc  idle
+viewer own                 : 401   401   ok     ok     ok     ok     ok     ok   403  ok   ok   ok   ok   ok
+organization own           : 401   401   ok     ok     ok     ok     ok     ok   403  ok   ok   ok   403  403
+node own token             : 401   401   ok     ok     null   null   null   null 403  null null null null null
+node own event             : 401   401   ok     ok     null   null   null   null 403  null null null null null
+node own role              : 401   401   ok     ok     null   null   null   null 403  null null null null null
+node own managed role      : 401   401   ok     ok     null   null   null   null 403  null ok   null null null
+node own member            : 401   401   ok     ok     ok     ok     null   null 403  null null null null null
+node own organization      : 401   401   ok     ok     ok     ok     ok     ok   403  ok   ok   ok   null null
+node foreign token         : 401   401   null   null   null   null   null   null 403  null null null null null
+node foreign event         : 401   401   null   null   null   null   null   null 403  null null null null null
+node foreign role          : 401   401   null   null   null   null   null   null 403  null null null null null
+node foreign member        : 401   401   null   null   null   null   null   null 403  null null null null null
+node foreign organization  : 401   401   null   null   null   null   null   null 403  null null null null null
+member own                 : 401   401   ok     ok     ok     ok     403    403  403  403  403  403  403  403
+member foreign             : 401   401   null   null   null   null   403    403  403  403  403  403  403  403
+integrationTokens own      : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+integrationTokens foreign  : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+integrationToken own       : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+integrationToken foreign   : 401   401   null   null   403    403    403    403  403  403  403  403  403  403
+tokenRoles own             : 401   401   ok     ok     403    403    403    403  403  403  ok   403  403  403
+auditEvents own            : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+auditEvents foreign        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+verifyToken own            : 401   401   403    403    403    403    403    403  403  403  403  403  ok   403
+verifyToken foreign        : 401   401   403    403    403    403    403    403  403  403  403  403  ok   403
+verifyTokenDigests own     : 401   401   403    403    403    403    403    403  403  403  403  403  ok   403
+verifyTokenDigests foreign : 401   401   403    403    403    403    403    403  403  403  403  403  ok   403
+
+Mutation                     none  dead  OWNER  SUPER  POWER  MEMBER GUEST  ci   scim jira acct role svc  idle
+signIn own                 : ok    ok    ok     ok     ok     ok     ok     ok   403  ok   ok   ok   ok   ok
+signIn foreign             : wrong wrong wrong  wrong  wrong  wrong  wrong  wrong 403 wrong wrong wrong wrong wrong
+signOut own                : 401   401   ok     ok     ok     ok     ok     ok   403  ok   ok   ok   ok   ok
+switchOrganization own     : 401   401   ok/403 ok/403 ok/403 ok/403 ok/403 403  403  403  403  403  403  403
+switchOrganization foreign : 401   401 away/403 away/403 away/403 away/403 away/403 403 403 403 403 403 403 403
+createToken own            : 401   401   ok     ok     403    403    403    403  403  403  ok   403  403  403
+createToken own role       : 401   401   ok     ok     403    403    403    403  403  403  bad  403  403  403
+createToken foreign role   : 401   401   bad    bad    403    403    403    403  403  403  bad  403  403  403
+updateToken own            : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+updateToken foreign        : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+regenerateToken own        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+regenerateToken foreign    : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+deleteToken own            : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+deleteToken foreign        : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+resetAccessToken own       : 401   401   ok     ok     ok     ok     ok     403  403  403  403  403  403  403
+
+Subscription                 none  dead  OWNER  SUPER  POWER  MEMBER GUEST  ci   scim jira acct role svc  idle
+tokenInvalidations own     : 401   401   403    403    403    403    403    403  403  403  403  403  ok   403
+`
+
+const outcomes = ['ok', 'null', '401', '403', 'gone', 'bad', 'away', 'wrong'] as const
+const refusals = new Map<string, (typeof outcomes)[number]>([
+  ['TokenNotFound', 'gone'],
+  ['InvalidInput', 'bad'],
+  ['NotAMember', 'away'],
+  ['SignInRefused', 'wrong'],
+])
+const columns = [
+  ...['none', 'dead', 'OWNER', 'SUPER', 'POWER', 'MEMBER', 'GUEST'],
+  ...['ci', 'scim', 'jira', 'acct', 'role', 'svc', 'idle'],
+]
+
+interface Row {
+  /** `Query.node`. */
+  field: string
+  /** `own`, `foreign`, `own token`. */
+  asked: string
+  /** What is asked for, where a field has several rows. */
+  what: string
+  foreign: boolean
+  cells: Map<string, string>
+}
+
+const rows = readMatrix(matrix)
+
+function readMatrix(text: string): Row[] {
+  let root = ''
+  return text.split('\n').flatMap((line) => {
+    const [label = '', answers] = line.split(' : ')
+    const words = label.trim().split(/ +/)
+    if (answers === undefined) {
+      const [type = '', ...header] = words
+      if (type !== '' && header.join() !== columns.join()) throw new Error(`A header names other columns: ${line}`)
+      root = type || root
+      return []
+    }
+    const [name = '', whose = '', ...what] = words
+    const cells = answers.trim().split(/ +/)
+    const known = cells.every((cell) => cell.split('/').every((outcome) => outcomes.some((one) => one === outcome)))
+    if (cells.length !== columns.length || !known || !/^(own|foreign)$/.test(whose))
+      throw new Error(`A row cannot be read: ${line}`)
+    return {
+      field: `${root}.${name}`,
+      asked: [whose, ...what].join(' '),
+      what: what.join(' '),
+      foreign: whose === 'foreign',
+      cells: new Map(columns.map((column, index) => [column, cells[index] ?? ''])),
+    }
+  })
+}
+
+/** Someone who asks. */
+interface Caller {
+  name: string
+  column: string
+  credential: string | null
+  /** What `viewer` shows of them. */
+  self: string
+  /** As whom their organization's audit log knows them; null for whoever acts in none. */
+  actorId: string | null
+  by?: 'session' | 'access token'
+  renew?: () => Promise<void>
+}
+
+/** What is asked for: rows of one organization. */
+interface Target {
+  organizationId: string
+  slug: string
+  memberId: string
+  tokenId: string
+  secret: string
+  label: string
+  eventId: string
+  roleId: string
+  /** Places in the organization's lists before which its own rows stand; null for the beginning. */
+  tokensCursor: string | null
+  eventsCursor: string | null
+  /** A token that may be changed and deleted. */
+  victimId: string
+}
+
+interface Question {
+  variables: Record<string, unknown>
+  /** What an answer about the caller's own organization contains. */
+  shows: string
+}
+
+let made = 0
+/** What each row asks, by the field's name and what is asked for. */
+const questions: Record<string, (target: Target, caller: Caller) => Question> = {
+  viewer: (_, { self }) => ({ variables: {}, shows: self }),
+  organization: ({ organizationId }) => ({ variables: {}, shows: organizationId }),
+  'node token': ({ tokenId }) => ({ variables: { id: tokenId }, shows: tokenId }),
+  'node event': ({ eventId }) => ({ variables: { id: eventId }, shows: eventId }),
+  'node role': ({ roleId }) => ({ variables: { id: roleId }, shows: roleId }),
+  'node managed role': () => ({ variables: { id: 'role_ci' }, shows: 'role_ci' }),
+  'node member': ({ memberId }) => ({ variables: { id: memberId }, shows: memberId }),
+  'node organization': ({ organizationId }) => ({ variables: { id: organizationId }, shows: organizationId }),
+  member: ({ memberId }) => ({ variables: { id: memberId }, shows: memberId }),
+  integrationTokens: ({ label, roleId, tokenId, tokensCursor }) => ({
+    variables: { after: tokensCursor, filter: { search: label, roleIds: [roleId, 'role_ci'] } },
+    shows: tokenId,
+  }),
+  integrationToken: ({ tokenId }) => ({ variables: { id: tokenId }, shows: tokenId }),
+  tokenRoles: () => ({ variables: {}, shows: 'role_ci' }),
+  auditEvents: ({ tokenId, eventId, eventsCursor }) => ({
+    variables: { after: eventsCursor, filter: { targetId: tokenId } },
+    shows: eventId,
+  }),
+  verifyToken: ({ secret, tokenId }) => ({ variables: { token: secret }, shows: tokenId }),
+  verifyTokenDigests: ({ secret, tokenId }) => ({
+    variables: { digests: [hash('sha256', secret, 'hex')] },
+    shows: tokenId,
+  }),
+  signIn: ({ slug }) => ({
+    variables: { input: { email: world.alpha.member.email, password, organization: slug } },
+    shows: world.alpha.member.email,
+  }),
+  signOut: (_, { by }) => ({ variables: {}, shows: `"signedOut":${by === 'session'}` }),
+  switchOrganization: ({ slug, organizationId }) => ({ variables: { slug }, shows: organizationId }),
+  createToken: () => newToken('role_ci'),
+  'createToken role': ({ roleId }) => newToken(roleId),
+  updateToken: ({ victimId }) => ({
+    variables: { input: { id: victimId, description: `Changed ${++made}`, enabled: true } },
+    shows: `"Changed ${made}"`,
+  }),
+  regenerateToken: ({ victimId }) => ({ variables: { input: { id: victimId } }, shows: victimId }),
+  deleteToken: ({ victimId }) => ({ variables: { input: { id: victimId } }, shows: victimId }),
+  resetAccessToken: () => ({ variables: {}, shows: '"secret":"lkp_' }),
+  tokenInvalidations: () => ({ variables: {}, shows: '"everything":true' }),
+}
+
+function newToken(roleId: string): Question {
+  const label = `Made ${++made}`
+  return { variables: { input: { label, roleId } }, shows: label }
+}
+
+const schema = buildSchema()
+const rootFields = new Map<string, GraphQLField<unknown, unknown>>(
+  [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()].flatMap((type) =>
+    Object.values(type?.getFields() ?? {}).map((field) => [`${type?.name}.${field.name}`, field] as const),
+  ),
+)
+
+let world: World
+let own: Target
+let foreign: Target
+let callers: Caller[]
+/** Names and ids that only the other organization has. */
+let foreignNames: string[]
+
+beforeAll(async () => {
+  world = await openWorld()
+  const { alpha, beta } = world
+  own = await prepare(alpha, 'Pipeline')
+  foreign = await prepare(beta, 'Canary pipeline')
+  const newest = {
+    tokens: (await beta.owner.integrationTokens({ first: 1 })).integrationTokens.pageInfo.endCursor,
+    events: (await beta.owner.auditEvents({ first: 1 })).auditEvents.pageInfo.endCursor,
+  }
+  foreign = {
+    ...foreign,
+    slug: 'canary-company',
+    tokensCursor: newest.tokens ?? null,
+    eventsCursor: newest.events ?? null,
+  }
+  await world.sql(`update organizations set name = 'Canary Company', slug = $2 where id = $1`, [beta.id, foreign.slug])
+  await world.sql(`update members set display_name = 'Canary ' || role where organization_id = $1`, [beta.id])
+  callers = await prepareCallers(alpha)
+  const identified = (await listTables()).filter(({ isTenant, hasId }) => isTenant && hasId)
+  const ids = await world.sql<{ id: string }>(
+    identified.map(({ name }) => `select id from ${name} where organization_id = '${beta.id}'`).join(' union all '),
+  )
+  foreignNames = ['Canary ', 'canary-company', '@beta.example', beta.id, foreign.secret, ...ids.map(({ id }) => id)]
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+describe('the matrix', { timeout: 60_000 }, () => {
+  it('has rows for every root field of the schema, own and foreign where it takes arguments, and for no other', () => {
+    expect(new Set(rows.map(({ field }) => field))).toEqual(new Set(rootFields.keys()))
+    for (const [name, { args }] of rootFields) {
+      const told = new Set(rows.filter(({ field }) => field === name).map((row) => row.foreign))
+      expect([name, told]).toEqual([name, new Set(args.length > 0 ? [false, true] : [false])])
+    }
+    expect(new Set(callers.map(({ column }) => column))).toEqual(new Set(columns))
+  })
+
+  it('has rows for every type that “node” finds, own and foreign', () => {
+    const node = schema.getType('Node')
+    const types = isInterfaceType(node) ? schema.getPossibleTypes(node).map(({ name }) => name) : []
+    const words = new Map([
+      ['Organization', 'organization'],
+      ['Member', 'member'],
+      ['TokenRole', 'role'],
+      ['IntegrationToken', 'token'],
+      ['AuditEvent', 'event'],
+    ])
+    const asked = rows.filter(({ field }) => field === 'Query.node').map((row) => row.asked)
+    const due = types.flatMap((type) => ['own', 'foreign'].map((whose) => `${whose} ${words.get(type)}`))
+    expect(asked).toEqual(expect.arrayContaining(due))
+  })
+
+  it('asks for what is there: the other organization’s own owner gets it', async () => {
+    const owner = nobody('OWNER', 'the other owner', world.beta.owner.sessionToken)
+    const withheld: string[] = []
+    for (const row of rows.filter((one) => one.foreign && expected(one, owner) !== '403')) {
+      if (!row.field.startsWith('Query.')) continue
+      const { variables, shows } = questionOf(row, owner)
+      const { text } = await ask(row.field, variables, owner.credential)
+      if (!text.includes(shows)) withheld.push(`${row.field}, ${row.asked}: ${text}`)
+    }
+    expect(withheld).toEqual([])
+  })
+
+  it.each(rows)('answers $field, asked for $asked, as its row says', async (row) => {
+    const { field } = row
+    const outcomes: Record<string, string> = {}
+    let before = await fingerprint()
+    for (const caller of callers) {
+      const { variables, shows } = questionOf(row, caller)
+      const answer = await ask(field, variables, caller.credential)
+      const outcome = outcomeOf(field, answer)
+      const shown = outcome !== 'ok' || row.foreign || answer.text.includes(shows)
+      outcomes[caller.name] = shown ? outcome : `ok, but without ${shows}: ${answer.text}`
+
+      // A service verifies the tokens of every organization, and sees nothing else of any.
+      const sees = outcome === 'ok' && field.startsWith('Query.verifyToken') ? [] : foreignNames
+      const leaked = sees.filter((name) => answer.text.includes(name))
+      expect({ caller: caller.name, leaked }).toEqual({ caller: caller.name, leaked: [] })
+
+      const after = await fingerprint()
+      const changes = outcome === 'ok' && field.startsWith('Mutation.')
+      expect({ caller: caller.name, ...after.foreign }).toEqual({ caller: caller.name, ...before.foreign })
+      if (!changes) expect({ caller: caller.name, ...after.all }).toEqual({ caller: caller.name, ...before.all })
+      before = changes || field === 'Mutation.signIn' ? await restore(field, caller) : after
+    }
+    expect(outcomes).toEqual(Object.fromEntries(callers.map((caller) => [caller.name, expected(row, caller)])))
+  })
+
+  it('leaves an event in the caller’s own organization for every denied attempt, and none for nobody’s', async () => {
+    const unrecorded: string[] = []
+    let last = await readEvents(null)
+    for (const row of rows) {
+      for (const caller of callers.filter((one) => /^40[13]$/.test(expected(row, one)))) {
+        await ask(row.field, questionOf(row, caller).variables, caller.credential)
+        const events = await readEvents(last)
+        const denied = { organization_id: own.organizationId, action: 'access.denied', actor_id: caller.actorId }
+        const due = caller.actorId === null ? [] : [denied]
+        if (!isDeepStrictEqual(events.recent, due)) {
+          unrecorded.push(`${caller.name}: ${row.field}, ${row.asked}: ${JSON.stringify(events.recent)}`)
+        }
+        last = events
+      }
+    }
+    expect(unrecorded).toEqual([])
+  })
+})
+
+describe('a person in two organizations', () => {
+  const email = 'both@people.example'
+  beforeAll(async () => {
+    const member = { email, role: 'SUPER_ADMIN' } as const
+    await addMember(world.dependencies, { ...member, organization: own.slug, password })
+    await addMember(world.dependencies, { ...member, organization: foreign.slug, password: null })
+  })
+
+  it('reaches nothing of the other one, whose name the session’s viewer alone tells them', async () => {
+    expect(await leaksTo(await openSession(email, own.slug))).toEqual(['Query.viewer, own'])
+  })
+
+  it('is told nothing at all of the other one by an access token', async () => {
+    const { data } = await ask('Mutation.resetAccessToken', {}, await openSession(email, own.slug))
+    const { secret } = z.object({ secret: z.string() }).parse(data?.resetAccessToken)
+    expect(await leaksTo(secret)).toEqual([])
+  })
+
+  it('acts in the other one alone once the session is switched', async () => {
+    const before = await openSession(email, own.slug)
+    const { data } = await ask('Mutation.switchOrganization', { slug: foreign.slug }, before)
+    const { sessionToken } = z.object({ sessionToken: z.string() }).parse(data?.switchOrganization)
+    expect((await ask('Query.organization', {}, before)).status).toBe(401)
+    expect((await ask('Query.organization', {}, sessionToken)).data?.organization).toMatchObject({
+      id: foreign.organizationId,
+    })
+    expect((await ask('Query.integrationToken', { id: foreign.tokenId }, sessionToken)).text).toContain(foreign.tokenId)
+    expect((await ask('Query.integrationToken', { id: own.tokenId }, sessionToken)).data).toEqual({
+      integrationToken: null,
+    })
+  })
+
+  /** The queries whose answers hold anything of the other organization. */
+  async function leaksTo(credential: string): Promise<string[]> {
+    const leaks: string[] = []
+    for (const row of rows.filter(({ field }) => field.startsWith('Query.'))) {
+      const { text } = await ask(row.field, questionOf(row, nobody('SUPER', email, credential)).variables, credential)
+      if (foreignNames.some((name) => text.includes(name))) leaks.push(`${row.field}, ${row.asked}`)
+    }
+    return leaks
+  }
+})
+
+/** Makes what is asked for; each organization has another token, newer than the one that cursors begin at. */
+async function prepare(organization: TestOrganization, label: string): Promise<Target> {
+  const { id: organizationId, slug, owner } = organization
+  const roleId = createId('role', world.dependencies)
+  await world.sql(
+    `insert into token_roles (id, organization_id, label, description, permissions) values ($1, $2, $3, $3, '{findings:read}')`,
+    [roleId, organizationId, `${label} role`],
+  )
+  const token = await createToken(owner, label, 'role_ci')
+  const victim = await createToken(owner, `${label} victim`, 'role_ci')
+  const [event] = (await owner.auditEvents({ filter: { targetId: token.id } })).auditEvents.nodes
+  return {
+    ...{ organizationId, slug, label, roleId, memberId: await memberId(organization.member), eventId: event?.id ?? '' },
+    ...{ tokenId: token.id, secret: token.secret, victimId: victim.id, tokensCursor: null, eventsCursor: null },
+  }
+}
+
+async function createToken(admin: Latchkey, label: string, roleId: string) {
+  const { token, secret } = unwrap((await admin.createToken({ input: { label, roleId } })).createToken)
+  return { id: token.id, secret }
+}
+
+async function memberId({ email }: { email: string }): Promise<string> {
+  const [member] = await world.sql<{ id: string }>(
+    'select m.id from members m join people p on p.id = m.person_id where p.email = $1',
+    [email],
+  )
+  return member?.id ?? ''
+}
+
+async function prepareCallers(organization: TestOrganization): Promise<Caller[]> {
+  const { owner, superAdmin, powerUser, member, guest } = organization
+  const members: [string, TestMember][] = [
+    ['OWNER', owner],
+    ['SUPER', superAdmin],
+    ['POWER', powerUser],
+    ['MEMBER', member],
+    ['GUEST', guest],
+  ]
+  const tokens: [string, string][] = [
+    ['ci', 'role_ci'],
+    ['scim', 'role_scim'],
+    ['jira', 'role_jira'],
+    ['acct', 'role_service_account'],
+    ['role', own.roleId],
+  ]
+  const issue = (label: string, roleId: string) => createToken(owner, label, roleId)
+  const deleted = await issue('Deleted', 'role_ci')
+  const disabled = await issue('Disabled', 'role_ci')
+  const expired = await issue('Expired', 'role_ci')
+  await owner.deleteToken({ input: { id: deleted.id } })
+  await owner.updateToken({ input: { id: disabled.id, enabled: false } })
+  await world.sql(`update integration_tokens set expires_at = now() - interval '1 second' where id = $1`, [expired.id])
+  const idle = await addService(world.dependencies, 'idle-service')
+  await world.sql(`update services set permissions = '{}' where name = 'idle-service'`)
+
+  const issued = await Promise.all(
+    tokens.map(async ([column, roleId]) => {
+      const { id, secret } = await issue(`Caller ${column}`, roleId)
+      return { column, name: `${column} token`, credential: secret, self: id, actorId: id }
+    }),
+  )
+  const signedIn = await Promise.all(members.map(([column, who]) => prepareMember(column, who)))
+  return [
+    nobody('none', 'no credential', null),
+    nobody('dead', 'a malformed credential', `lki_${'0'.repeat(49)}`),
+    nobody('dead', 'a deleted token', deleted.secret),
+    nobody('dead', 'a disabled token', disabled.secret),
+    nobody('dead', 'an expired token', expired.secret),
+    ...signedIn.flat(),
+    ...issued,
+    { ...nobody('svc', 'a service', world.service.secret), self: 'scanner' },
+    { ...nobody('idle', 'a service without permissions', idle), self: 'idle-service' },
+  ]
+}
+
+const nobody = (column: string, name: string, credential: string | null): Caller => {
+  return { column, name, credential, self: '', actorId: null }
+}
+
+/** The member twice, by session and by access token. What ends either makes both anew. */
+async function prepareMember(column: string, { email }: TestMember): Promise<Caller[]> {
+  const id = await memberId({ email })
+  const known = { column, self: id, actorId: id, credential: null }
+  const session: Caller = { ...known, name: `${column} by session`, by: 'session', renew }
+  const accessToken: Caller = { ...known, name: `${column} by access token`, by: 'access token', renew }
+  async function renew() {
+    const before = await openSession(email)
+    const answer = await ask('Mutation.resetAccessToken', {}, before)
+    accessToken.credential = z.object({ secret: z.string() }).parse(answer.data?.resetAccessToken).secret
+    session.credential = await openSession(email)
+  }
+  await renew()
+  return [session, accessToken]
+}
+
+async function openSession(email: string, slug: string | null = null): Promise<string> {
+  const origin = { ipAddress: '192.0.2.1', userAgent: 'tests' }
+  const { sessionToken } = await signIn({ ...world.dependencies, origin }, { email, password, slug })
+  return sessionToken
+}
+
+const answerBody = z.object({
+  data: z.record(z.string(), z.unknown()).nullish(),
+  errors: z.array(z.object({ message: z.string(), extensions: z.object({ code: z.string() }) })).optional(),
+})
+
+interface Answer extends z.output<typeof answerBody> {
+  status: number
+  headers: Headers
+  text: string
+}
+
+/** Over plain HTTP, so that no client hides anything of the answer. */
+async function ask(name: string, variables: Record<string, unknown>, credential: string | null): Promise<Answer> {
+  const subscribes = name.startsWith('Subscription.')
+  const response = await fetch(`${world.url}/graphql`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: subscribes ? 'text/event-stream' : 'application/json',
+      ...(credential === null ? {} : { authorization: `Bearer ${credential}` }),
+    },
+    body: JSON.stringify({ query: writeDocument(name, Object.keys(variables)), variables }),
+  })
+  const { status, headers } = response
+  const streams = headers.get('content-type')?.startsWith('text/event-stream')
+  const text = streams ? await readFirstMessage(response) : await response.text()
+  return { status, headers, text, ...answerBody.parse(JSON.parse(text)) }
+}
+
+async function readFirstMessage({ body }: Response): Promise<string> {
+  let text = ''
+  for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += chunk
+    const message = /^data: ?(\{.*\})\n\n/m.exec(text)?.[1]
+    if (message) return message
+  }
+  throw new Error(`The stream ended without a message: ${text}`)
+}
+
+/** An operation on the one root field that asks for all there is to be had, however deep. */
+function writeDocument(name: string, given: string[]): string {
+  const field = rootFields.get(name)
+  if (!field) throw new Error(`There is no field ${name}.`)
+  const asked = field.args.filter((argument) => given.includes(argument.name))
+  const list = (items: string[]) => (items.length > 0 ? `(${items.join(', ')})` : '')
+  const declared = list(asked.map(({ name, type }) => `$${name}: ${type}`))
+  const passed = list(asked.map(({ name }) => `${name}: $${name}`))
+  const [operation] = name.toLowerCase().split('.', 1)
+  return `${operation}${declared} { ${field.name}${passed} ${select(field.type)} }`
+}
+
+function select(of: GraphQLOutputType): string {
+  const type = getNamedType(of)
+  if (isObjectType(type)) return `{ __typename ${selectFields(type)} }`
+  if (!isAbstractType(type)) return ''
+  const members = schema.getPossibleTypes(type)
+  // Two members may not answer a field of the same name with different types: such fields get an alias each.
+  const typesOf = (field: string) =>
+    new Set(members.flatMap((member) => member.getFields()[field]?.type.toString() ?? []))
+  const fragments = members.map(
+    (member) => `... on ${member.name} { ${selectFields(member, (field) => typesOf(field).size > 1)} }`,
+  )
+  return `{ __typename ${fragments.join(' ')} }`
+}
+
+function selectFields(of: GraphQLObjectType, needsAlias = (_field: string) => false): string {
+  return Object.values(of.getFields())
+    .map(({ name, type }) => `${needsAlias(name) ? `${name}Of${of.name}: ` : ''}${name} ${select(type)}`)
+    .join(' ')
+}
+
+/** The word of the matrix for an answer; the answer itself where there is none. */
+function outcomeOf(name: string, { status, headers, data, errors, text }: Answer): string {
+  const value = data?.[fieldOf(name)]
+  const code = errors?.length === 1 && !value ? errors[0]?.extensions.code : undefined
+  if (status === 401 && code === 'UNAUTHENTICATED' && headers.get('www-authenticate')?.startsWith('Bearer '))
+    return '401'
+  if (status === 403 && code === 'FORBIDDEN') return '403'
+  if (status !== 200 || errors || value === undefined) return `${status} ${text}`
+  if (value === null) return 'null'
+  const named = z.object({ __typename: z.string() }).safeParse(value).data?.__typename ?? ''
+  return refusals.get(named) ?? (isRefusal(named) ? named : 'ok')
+}
+
+function isRefusal(name: string): boolean {
+  const type = schema.getType(name)
+  return isObjectType(type) && type.getInterfaces().some((of) => of.name === 'Refusal')
+}
+
+const fieldOf = (name: string) => name.split('.')[1] ?? ''
+
+function expected({ cells }: Row, { column, by }: Caller): string {
+  const [bySession = '', byAccessToken = bySession] = (cells.get(column) ?? '').split('/')
+  return by === 'access token' ? byAccessToken : bySession
+}
+
+function questionOf({ field, what, foreign: isForeign }: Row, caller: Caller): Question {
+  const question = questions[`${fieldOf(field)} ${what}`.trim()]
+  if (!question) throw new Error(`There is no question for ${field} ${what}.`)
+  return question(isForeign ? foreign : own, caller)
+}
+
+interface Fingerprint {
+  all: Record<string, string>
+  foreign: Record<string, string>
+}
+
+/** A digest for each table of what no request changes that is not meant to; and for each, of the other organization's rows. */
+async function fingerprint(): Promise<Fingerprint> {
+  // Last uses are written behind, some time after the request.
+  const row = `(to_jsonb(t) - '{last_used_at,last_used_from,retired_secret_last_used_at}'::text[])::text`
+  const digest = (name: string, isForeign: boolean) =>
+    `select '${name}' as name, ${isForeign} as "isForeign", md5(coalesce(string_agg(${row}, ',' order by ${row}), '')) as digest
+     from ${name} t ${isForeign ? `where organization_id = '${foreign.organizationId}'` : ''}`
+  const tables = await listTables()
+  // A refusal may be recorded, and a refused sign-in is counted.
+  const compared = tables.filter(({ name }) => name !== 'audit_events' && name !== 'sign_in_attempts')
+  const tenants = tables.filter(({ isTenant }) => isTenant)
+  const digests = await world.sql<{ name: string; isForeign: boolean; digest: string }>(
+    [...compared.map(({ name }) => digest(name, false)), ...tenants.map(({ name }) => digest(name, true))].join(
+      ' union all ',
+    ),
+  )
+  const of = (wanted: boolean) =>
+    Object.fromEntries(digests.flatMap(({ name, isForeign, digest }) => (isForeign === wanted ? [[name, digest]] : [])))
+  return { all: of(false), foreign: of(true) }
+}
+
+interface Table {
+  name: string
+  isTenant: boolean
+  hasId: boolean
+}
+
+function listTables(): Promise<Table[]> {
+  const has = (column: string) =>
+    `exists (select from pg_attribute where attrelid = c.oid and attname = '${column}' and not attisdropped)`
+  return world.sql<Table>(
+    `select relname as name, ${has('organization_id')} as "isTenant", ${has('id')} as "hasId"
+     from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')`,
+  )
+}
+
+/** Gives back what a mutation took from those who ask after it. */
+async function restore(field: string, { renew }: Caller): Promise<Fingerprint> {
+  if (/^Mutation\.(signOut|switchOrganization|resetAccessToken)$/.test(field)) await renew?.()
+  if (field === 'Mutation.signIn') await world.dependencies.signInLimit.reset(world.alpha.member.email)
+  if (field === 'Mutation.deleteToken') {
+    const owner = world.as(callers.find(({ name }) => name === 'OWNER by session')?.credential ?? '')
+    own = { ...own, victimId: (await createToken(owner, `Another victim ${++made}`, 'role_ci')).id }
+  }
+  return fingerprint()
+}
+
+/** The events since an earlier reading. */
+async function readEvents(since: { count: number } | null) {
+  const recent = await world.sql<{ organization_id: string; action: string; actor_id: string | null }>(
+    'select organization_id, action, actor_id from audit_events order by at, id offset $1',
+    [since?.count ?? 0],
+  )
+  return { recent, count: (since?.count ?? 0) + recent.length }
+}

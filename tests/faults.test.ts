@@ -1,0 +1,289 @@
+import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
+import { connect, createServer, type Socket } from 'node:net'
+import { unwrap } from '@latchkey/sdk'
+import { pino } from 'pino'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createApp } from '../server/app.ts'
+import type { Dependencies } from '../server/dependencies.ts'
+import { trustedProxies } from '../server/http/client-address.ts'
+import { openDependencies } from '../server/open-dependencies.ts'
+import { TokenNotFound } from '../server/tokens/refusals.ts'
+import { openWorld, type World } from './world.ts'
+
+let world: World
+let secret: string
+beforeAll(async () => {
+  world = await openWorld()
+  const { createToken } = await world.alpha.owner.createToken({ input: { label: 'Faults', roleId: 'role_ci' } })
+  secret = unwrap(createToken).secret
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+/** What stands between an instance and its PostgreSQL, and can fail. */
+async function openWire(databaseUrl: string) {
+  const { hostname, port } = new URL(databaseUrl)
+  const sockets = new Set<Socket>()
+  let state: 'whole' | 'frozen' | 'cut' = 'whole'
+  const server = createServer((near) => {
+    if (state === 'cut') {
+      near.resetAndDestroy()
+      return
+    }
+    const far = connect(Number(port), hostname)
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from)
+      from
+        .on('error', () => undefined)
+        .on('close', () => {
+          sockets.delete(from)
+          to.destroy()
+        })
+      // Frozen, the wire takes everything and passes on nothing, as a dead host behind a firewall does.
+      from.on('data', (chunk) => state === 'whole' && to.write(chunk))
+    }
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const url = new URL(databaseUrl)
+  url.hostname = '127.0.0.1'
+  url.port = String(typeof address === 'object' && address ? address.port : 0)
+  return {
+    url: url.href,
+    set(next: typeof state) {
+      state = next
+      // What was under way when the wire froze is lost; its connections stand until they are given up.
+      if (next === 'cut') for (const socket of sockets) socket.resetAndDestroy()
+    },
+    async close() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+      await once(server, 'close')
+    },
+  }
+}
+
+async function serve(dependencies: Dependencies) {
+  const settings = { publicUrl: new URL('http://127.0.0.1'), corsOrigins: [], trustedProxies: trustedProxies([]) }
+  const server = createHttpServer(createApp(dependencies, settings))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  return {
+    url: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`,
+    async close() {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+}
+
+interface Answer {
+  status: number
+  retryAfter: string | null
+  text: string
+  milliseconds: number
+}
+
+async function timed(request: Promise<Response>): Promise<Answer> {
+  const started = performance.now()
+  const response = await request
+  const text = await response.text()
+  const milliseconds = performance.now() - started
+  return { status: response.status, retryAfter: response.headers.get('retry-after'), text, milliseconds }
+}
+
+const introspect = (url: string, token: string) =>
+  timed(
+    fetch(`${url}/oauth/introspect`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${world.service.secret}` },
+      body: new URLSearchParams({ token }),
+    }),
+  )
+const ask = (url: string, query: string, variables: object = {}) =>
+  timed(
+    fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${world.alpha.owner.sessionToken}` },
+      body: JSON.stringify({ query, variables }),
+    }),
+  )
+
+describe.each([{ fault: 'cut' }, { fault: 'frozen' }] as const)('with the way to PostgreSQL $fault', ({ fault }) => {
+  let wire: Awaited<ReturnType<typeof openWire>>
+  let dependencies: Awaited<ReturnType<typeof openDependencies>>
+  let instance: Awaited<ReturnType<typeof serve>>
+  beforeAll(async () => {
+    wire = await openWire(world.databaseUrl)
+    const log = pino({ level: 'silent' })
+    const serverKey = 'the server key of the tests, which is long enough'
+    const settings = { databaseConnections: 8, serverKey, tokenPrefix: 'lk', passwordCost: 4, log }
+    dependencies = await openDependencies({ databaseUrl: wire.url, ...settings })
+    instance = await serve(dependencies)
+    // Connections that are open and idle, as they are in an instance that has been running.
+    await Promise.all(Array.from({ length: 8 }, () => ask(instance.url, '{ organization { id } }')))
+  })
+  afterAll(async () => {
+    wire.set('whole')
+    await instance.close()
+    await dependencies.close()
+    await wire.close()
+  })
+
+  it('answers 503 within two seconds whatever is asked, never with a verdict, and is whole within two seconds of its return', async () => {
+    const { url } = instance
+    expect((await introspect(url, secret)).text).toContain('"active":true')
+    const unknown = world.dependencies.digester.issue('integrationToken').secret
+    const creation = 'mutation($input: CreateTokenInput!) { createToken(input: $input) { __typename } }'
+    const signIn = 'mutation { signIn(input: { email: "a@b.example", password: "c" }) { __typename } }'
+
+    wire.set(fault)
+    const until = performance.now() + 4_000
+    const verdicts: Answer[] = []
+    const answers: Answer[] = []
+    const rounds = [
+      async () => verdicts.push(await introspect(url, secret)),
+      async () => verdicts.push(await introspect(url, unknown)),
+      async () => answers.push(await ask(url, '{ viewer { __typename } }')),
+      async () => answers.push(await ask(url, '{ organization { id } }')),
+      async () => answers.push(await ask(url, creation, { input: { label: 'Never', roleId: 'role_ci' } })),
+      async () => answers.push(await ask(url, signIn)),
+    ]
+    // From many callers, again and again, so that some come while others wait for the same database.
+    await Promise.all(
+      [...rounds, ...rounds].map(async (round, index) => {
+        await new Promise((resolve) => setTimeout(resolve, index * 70))
+        while (performance.now() < until) {
+          await round()
+          await new Promise((resolve) => setTimeout(resolve, 50))
+        }
+      }),
+    )
+    for (const { status, retryAfter, text } of verdicts) {
+      expect({ status, retryAfter, ...JSON.parse(text) }).toEqual({
+        status: 503,
+        retryAfter: '1',
+        error: 'temporarily_unavailable',
+        error_description: 'Latchkey cannot reach its database. Try again in a moment.',
+      })
+    }
+    for (const { status, retryAfter, text } of answers) {
+      expect({ status, retryAfter }).toEqual({ status: 503, retryAfter: '1' })
+      expect(JSON.parse(text).errors[0]).toMatchObject({
+        message: 'Latchkey cannot reach its database. Nothing is known of the answer; try again in a moment.',
+        extensions: { code: 'UNAVAILABLE' },
+      })
+    }
+    expect(verdicts.length).toBeGreaterThan(5)
+    expect(Math.max(...[...verdicts, ...answers].map(({ milliseconds }) => milliseconds))).toBeLessThan(2_100)
+
+    const alive = await timed(fetch(`${url}/healthz`))
+    expect(alive).toMatchObject({ status: 200 })
+    expect(alive.milliseconds).toBeLessThan(100)
+    const ready = await timed(fetch(`${url}/readyz`))
+    expect(ready).toMatchObject({ status: 503, retryAfter: '1' })
+    expect(JSON.parse(ready.text)).toEqual({ status: 'not ready', reason: 'The database does not answer.' })
+    expect(ready.milliseconds).toBeLessThan(2_100)
+
+    wire.set('whole')
+    const back = performance.now() + 2_000
+    let whole = false
+    while (!whole && performance.now() < back) {
+      const each = await Promise.all([
+        introspect(url, secret),
+        ask(url, '{ organization { id } }'),
+        timed(fetch(`${url}/readyz`)),
+      ])
+      whole = each.every(({ status }) => status === 200)
+    }
+    expect(whole).toBe(true)
+    const after = await Promise.all(Array.from({ length: 20 }, () => ask(url, '{ organization { id } }')))
+    expect(after.filter(({ status }) => status !== 200)).toEqual([])
+    expect(await world.alpha.tokenLabels()).toEqual(['Faults'])
+  })
+})
+
+describe('an error that nobody foresaw', () => {
+  const signIn = 'mutation { signIn(input: { email: "owner@alpha.example", password: "c" }) { __typename } }'
+
+  async function answerTo(error: Error, request: (url: string) => Promise<Answer>) {
+    const logged: string[] = []
+    const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) })
+    const broken = () => Promise.reject(error)
+    const passwords = { ...world.dependencies.passwords, verify: broken }
+    const instance = await serve({ ...world.dependencies, log, passwords })
+    try {
+      return {
+        ...(await request(instance.url)),
+        logged: logged.map((line): Record<string, unknown> => JSON.parse(line)),
+      }
+    } finally {
+      await instance.close()
+    }
+  }
+
+  it('is answered with a reference and nothing else; the log has the rest under it', async () => {
+    const error = new Error('disk 7 of secret-host is on fire\nwith a second line: lki_inside')
+    const { status, text, logged } = await answerTo(error, (url) => ask(url, signIn))
+    expect(status).toBe(500)
+    const { errors } = JSON.parse(text)
+    const reference = /reference: ([0-9a-f]{12})\.$/.exec(errors[0].message)?.[1]
+    expect(errors).toEqual([
+      {
+        message: `Something went wrong on our side. Tell the operator this reference: ${reference}.`,
+        locations: [{ line: 1, column: 12 }],
+        path: ['signIn'],
+        extensions: { code: 'INTERNAL' },
+      },
+    ])
+    expect(logged).toMatchObject([{ level: 50, reference, error: `signIn: Error: ${error.message}` }])
+    expect(String(logged[0]?.stack)).toMatch(/^ +at /)
+    expect(String(logged[0]?.stack)).not.toContain('second line')
+  })
+
+  it('is logged without the values that PostgreSQL, JSON.parse and graphql-js would quote', async () => {
+    const quoting = [
+      new SyntaxError('Unexpected token in "lki_inside"'),
+      Object.assign(new Error('invalid input value for enum: "lki_inside"'), { name: 'GraphQLError' }),
+      Object.assign(new Error('value "lki_inside" is out of range'), { code: '22003' }),
+    ]
+    for (const error of quoting) {
+      const { status, text, logged } = await answerTo(error, (url) => ask(url, signIn))
+      expect(status).toBe(500)
+      expect(logged).toHaveLength(1)
+      expect(text + JSON.stringify(logged)).not.toContain('lki_inside')
+    }
+  })
+
+  it('is masked alike where it is a refusal that its field does not declare', async () => {
+    const { status, text, logged } = await answerTo(new TokenNotFound(), (url) => ask(url, signIn))
+    expect(status).toBe(500)
+    expect(JSON.parse(text)).toMatchObject({ errors: [{ extensions: { code: 'INTERNAL' } }] })
+    expect(text).not.toContain(new TokenNotFound().message)
+    expect(logged[0]?.error).toMatch(/^signIn: a refusal that its field does not declare: /)
+  })
+
+  it('is answered in the form of RFC 6749 where it happens during an introspection', async () => {
+    const logged: string[] = []
+    const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) })
+    const find = () => Promise.reject(new Error('the index is upside down'))
+    const instance = await serve({
+      ...world.dependencies,
+      log,
+      credentials: { ...world.dependencies.credentials, find },
+    })
+    const { status, text } = await introspect(instance.url, secret)
+    await instance.close()
+    expect(status).toBe(500)
+    const { error, error_description: description } = JSON.parse(text)
+    expect(error).toBe('server_error')
+    const reference = /^Something went wrong on our side\. .+ reference: ([0-9a-f]{12})\.$/.exec(description)?.[1]
+    expect(JSON.parse(logged[0] ?? '{}')).toMatchObject({ reference, error: 'Error: the index is upside down' })
+  })
+})
