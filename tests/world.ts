@@ -83,7 +83,7 @@ export async function openWorld(
   async function startInstance() {
     const dependencies = await openDependencies({
       databaseUrl,
-      databaseConnections: 8,
+      databaseConnections: 20,
       serverKey,
       tokenPrefix: 'lk',
       passwordCost: 4,
