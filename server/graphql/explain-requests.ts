@@ -2,6 +2,8 @@ import {
   type ASTNode,
   type ASTVisitor,
   coerceInputValue,
+  type ExecutionArgs,
+  type ExecutionResult,
   GraphQLError,
   type GraphQLInputType,
   type GraphQLSchema,
@@ -53,26 +55,24 @@ export function explainRequests(schema: GraphQLSchema): Plugin {
         }
       },
     onValidate({ setValidationFn }) {
-      setValidationFn((schema, document, rules) =>
-        validate(schema, document, rules?.map(explained), { maxErrors: mostProblems }).map((error, index) =>
+      setValidationFn((running, document, rules) =>
+        validate(running, document, rules?.map(explained), { maxErrors: mostProblems }).map((error, index) =>
           error instanceof RequestProblem ? error : new RequestProblem(index < mostProblems ? tooInvolved : andMore),
         ),
       )
     },
-    onExecute: ({ args: { document, operationName, variableValues } }) => ({
-      onExecuteDone({ result, setResult }) {
-        if (isAsyncIterable(result) || !result.errors || 'data' in result) return
-        const errors = explainVariables(getOperationAST(document, operationName), variableValues ?? {})
-        if (errors.length > 0) setResult({ errors })
-      },
-    }),
-    onSubscribe: ({ args: { document, operationName, variableValues } }) => ({
-      onSubscribeResult({ result, setResult }) {
-        if (isAsyncIterable(result) || !result.errors || 'data' in result) return
-        const errors = explainVariables(getOperationAST(document, operationName), variableValues ?? {})
-        if (errors.length > 0) setResult({ errors })
-      },
-    }),
+    onExecute: ({ args }) => ({ onExecuteDone: (done) => explainFailure(args, done) }),
+    onSubscribe: ({ args }) => ({ onSubscribeResult: (done) => explainFailure(args, done) }),
+  }
+
+  /** An operation that failed before any field of it was resolved failed at its variables. */
+  function explainFailure(
+    { document, operationName, variableValues }: ExecutionArgs,
+    { result, setResult }: { result: object; setResult(result: ExecutionResult): void },
+  ) {
+    if (isAsyncIterable(result) || !('errors' in result) || 'data' in result) return
+    const errors = explainVariables(getOperationAST(document, operationName), variableValues ?? {})
+    if (errors.length > 0) setResult({ errors })
   }
 }
 

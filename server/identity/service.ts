@@ -130,6 +130,9 @@ export async function switchOrganization(acting: Acting<MemberPrincipal>, slug: 
   const { database, principal } = acting
   const { by } = principal
   if (!('session' in by)) {
+    await withOrganization(database, principal, (transaction) =>
+      recordAction(transaction, acting, 'access.denied', { name: 'switchOrganization', id: null }),
+    )
     throw new Fault(
       'FORBIDDEN',
       'Only a session can be switched. Sign in to the other organization, or use its access token.',

@@ -71,6 +71,7 @@ export const listOf = (sort: TokenSort) => `integrationTokens ${sort}`
 export async function listTokens(
   transaction: Transaction,
   listing: Listing,
+  tries = 3,
 ): Promise<{ node: IntegrationToken; position: Position }[]> {
   const { organizationId } = listing
   const positions = await findPage(transaction, listing)
@@ -79,7 +80,7 @@ export async function listTokens(
     and(eq(integrationTokens.organizationId, organizationId), sql`${integrationTokens.id} = any(${sql.param(ids)})`),
   )
   // One was deleted in between. A page that comes out short would look like the last.
-  if (rows.length < positions.length) return listTokens(transaction, listing)
+  if (rows.length < positions.length && tries > 1) return listTokens(transaction, listing, tries - 1)
   const tokens = new Map<string, IntegrationToken>()
   for (const token of await withSecrets(transaction, organizationId, rows)) tokens.set(token.id, token)
   return positions.flatMap((position) => {

@@ -1,0 +1,89 @@
+import type { IntegrationTokenFilter, IntegrationTokenSort, Latchkey } from '@latchkey/sdk'
+import { fillTokens } from './fill.ts'
+import { openLaboratory } from './instance.ts'
+import { formatTable, median, writeResults } from './report.ts'
+
+const sizes = [1_000, 1_000_000] as const
+const rounds = 60
+const warmUpRounds = 15
+
+/** A list as an admin sees it, of one organization. */
+interface List {
+  client: Latchkey
+  /** Of a token in the middle of the list, newest first. */
+  middle: string
+  /** The label of that token, which no other has. */
+  label: string
+}
+
+type Page = {
+  first?: number
+  after?: string
+  last?: number
+  filter?: IntegrationTokenFilter
+  sort?: IntegrationTokenSort
+}
+
+const pages: Record<string, (list: List) => Page> = {
+  'first page': () => ({ first: 20 }),
+  'page in the middle': ({ middle }) => ({ first: 20, after: middle }),
+  'last page': () => ({ last: 20 }),
+  'search by label, one match': ({ label }) => ({ first: 20, filter: { search: label } }),
+  'search by label, ten matches': () => ({ first: 20, filter: { search: 'keycloak' } }),
+  'search by label, many matches': () => ({ first: 20, filter: { search: 'production' } }),
+  'search without a match': () => ({ first: 20, filter: { search: 'qqq nothing like this' } }),
+  'filter by role': () => ({ first: 20, filter: { roleIds: ['role_jira'] } }),
+  'filter by status': () => ({ first: 20, filter: { statuses: ['DISABLED'] } }),
+  'sorted by label': () => ({ first: 20, sort: 'LABEL_ASC' }),
+  'sorted by last use': () => ({ first: 20, sort: 'LAST_USED_AT_DESC' }),
+  'sorted by expiry': () => ({ first: 20, sort: 'EXPIRES_AT_ASC' }),
+}
+
+/** What a page of the tokens costs with 1,000 in the organization and with 1,000,000: the requirement is within twice. */
+export async function measureTokenList(): Promise<void> {
+  await using laboratory = await openLaboratory()
+  const lists: List[] = []
+  for (const tokens of sizes) {
+    process.stdout.write(`Filling an organization with ${tokens.toLocaleString('en')} tokens …\n`)
+    const instance = await laboratory.openInstance()
+    const { id, client } = await instance.addOrganization('Acme')
+    await fillTokens(instance, { organizationId: id, tokens })
+    const [row] = await instance.sql<{ label: string }>(
+      `select label from integration_tokens where organization_id = $1 and enabled and expires_at is null
+       and label not like 'Keycloak%' order by abs(extract(epoch from created_at - (now() - interval '500 days'))) limit 1`,
+      [id],
+    )
+    const label = row?.label ?? ''
+    const { integrationTokens } = await client.integrationTokens({ first: 20, filter: { search: label } })
+    lists.push({ client, label, middle: integrationTokens.pageInfo.endCursor ?? '' })
+  }
+
+  const results: Record<string, { milliseconds: number[]; ratio: number }> = {}
+  for (const [name, page] of Object.entries(pages)) {
+    const times = lists.map((): number[] => [])
+    for (let round = -warmUpRounds; round < rounds; round++) {
+      for (const [index, list] of lists.entries()) {
+        const begun = performance.now()
+        await list.client.integrationTokens({ ...page(list), withTotalCount: true })
+        if (round >= 0) times[index]?.push(performance.now() - begun)
+      }
+    }
+    const milliseconds = times.map(median)
+    results[name] = { milliseconds, ratio: (milliseconds[1] ?? Number.NaN) / (milliseconds[0] ?? Number.NaN) }
+  }
+
+  const rows = Object.entries(results).map(([name, { milliseconds, ratio }]) => [
+    name,
+    ...milliseconds.map((figure) => `${figure.toFixed(1)} ms`),
+    `${ratio.toFixed(2)} ×`,
+  ])
+  const headings = [
+    'over GraphQL, with the total count',
+    ...sizes.map((size) => `${size.toLocaleString('en')} tokens`),
+    'ratio',
+  ]
+  process.stdout.write(
+    `\n${formatTable(headings, rows)}\n\nMedians of ${rounds}, measured in turn. The requirement is 2 × or less.\n`,
+  )
+  await writeResults('token-list', { sizes, rounds, results })
+}
