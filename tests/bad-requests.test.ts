@@ -152,7 +152,8 @@ describe('a body', () => {
       })
     }
     const answer = await text(socket)
-    expect(answer).toMatch(/^HTTP\/1\.1 413 [^]+ Send less at once\./)
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /)
+    expect(answer).toContain('Send less at once.')
     const almost = await api.post(JSON.stringify({ query: `{ __typename } #${' '.repeat(1_048_000)}` }))
     expect(almost.status).toBe(200)
   })
@@ -461,6 +462,7 @@ describe('introspection', () => {
     for (const from of ['%00', 'a%0Ab', '%E2%80%AE', 'x'.repeat(101), '%20', '%FF', '203.0.113.9']) {
       await api.world.dependencies.lastUse.flush()
       await api.world.sql('update token_secrets set last_used_at = null')
+      await api.world.sql('update integration_tokens set last_used_from = null')
       expect((await introspect(`token=${accepted}&used_from=${from}`)).text).toContain('"active":true')
       await api.world.dependencies.lastUse.flush()
       const [row] = await api.world.sql(`select last_used_from from integration_tokens where label = 'Introspected'`)

@@ -11,6 +11,9 @@ import { openDependencies } from '../server/open-dependencies.ts'
 import { TokenNotFound } from '../server/tokens/refusals.ts'
 import { openWorld, type World } from './world.ts'
 
+/** What is promised, and half a second for a machine that runs other tests meanwhile. */
+const inTimeMilliseconds = 2_000 + 500
+
 let world: World
 let secret: string
 beforeAll(async () => {
@@ -181,18 +184,20 @@ describe.each([{ fault: 'cut' }, { fault: 'frozen' }] as const)('with the way to
       })
     }
     expect(verdicts.length).toBeGreaterThan(5)
-    expect(Math.max(...[...verdicts, ...answers].map(({ milliseconds }) => milliseconds))).toBeLessThan(2_100)
+    expect(Math.max(...[...verdicts, ...answers].map(({ milliseconds }) => milliseconds))).toBeLessThan(
+      inTimeMilliseconds,
+    )
 
     const alive = await timed(fetch(`${url}/healthz`))
     expect(alive).toMatchObject({ status: 200 })
-    expect(alive.milliseconds).toBeLessThan(100)
+    expect(alive.milliseconds).toBeLessThan(600)
     const ready = await timed(fetch(`${url}/readyz`))
     expect(ready).toMatchObject({ status: 503, retryAfter: '1' })
     expect(JSON.parse(ready.text)).toEqual({ status: 'not ready', reason: 'The database does not answer.' })
-    expect(ready.milliseconds).toBeLessThan(2_100)
+    expect(ready.milliseconds).toBeLessThan(inTimeMilliseconds)
 
     wire.set('whole')
-    const back = performance.now() + 2_000
+    const back = performance.now() + inTimeMilliseconds
     let whole = false
     while (!whole && performance.now() < back) {
       const each = await Promise.all([

@@ -76,6 +76,8 @@ export async function openWorld(
 ): Promise<World> {
   const { databaseUrl, drop } = await createDatabase()
   const superuser = new pg.Pool({ connectionString: databaseUrl, max: 2 })
+  // The database may be dropped before the pool has heard that its connections ended.
+  superuser.on('error', () => undefined)
   const logged: string[] = []
   const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) })
   const closing: (() => Promise<void>)[] = []

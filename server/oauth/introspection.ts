@@ -7,7 +7,7 @@ import { isAmbiguous, readBearer } from '../http/credential.ts'
 import { inTime } from '../http/in-time.ts'
 import { failureMessage, reportFailure } from '../http/report-failure.ts'
 import { authenticate, type Origin } from '../identity/principal.ts'
-import { type AcceptedToken, judge, lookUpToken } from '../tokens/verification.ts'
+import { type AcceptedToken, judge, lookUpToken, reportedAddress } from '../tokens/verification.ts'
 
 /** OAuth 2.0 Token Introspection (RFC 7662), for callers that are services, by bearer or by HTTP Basic. */
 export async function introspect(
@@ -69,9 +69,7 @@ async function readForm(request: IncomingMessage): Promise<{ token: string; used
   const form = new URLSearchParams(body)
   const [token, ...others] = form.getAll('token')
   if (!token || others.length > 0) throw new InvalidRequest(400, 'Send exactly one parameter “token”.')
-  const usedFrom = form.get('used_from') ?? ''
-  // Whatever cannot be an address is left out: an admin is shown it, and PostgreSQL stores no NUL.
-  return { token, usedFrom: /^[\x21-\x7e]{1,100}$/.test(usedFrom) ? usedFrom : null }
+  return { token, usedFrom: reportedAddress(form.get('used_from')) }
 }
 
 /** The caller's own secret; with HTTP Basic, its name as well, both form-encoded as RFC 6749, section 2.3.1, has it. */

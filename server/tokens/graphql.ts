@@ -10,7 +10,7 @@ import { type IntegrationToken, type TokenSecret, tokenSorts } from './repositor
 import type { TokenRole } from './roles.ts'
 import type { IssuedToken, TokenListing } from './service.ts'
 import * as service from './service.ts'
-import { type AcceptedToken, verifyToken, verifyTokenHashes } from './verification.ts'
+import { type AcceptedToken, reportedAddress, verifyToken, verifyTokenHashes } from './verification.ts'
 
 const tokenRoleKind = builder.enumType('TokenRoleKind', {
   description: 'Where a token role comes from.',
@@ -347,7 +347,7 @@ builder.queryFields((t) => ({
     directives: { hasPermission: { permission: 'tokens:verify' } },
     args: { token: t.arg.string({ required: true }), usedFrom: t.arg.string() },
     resolve: async (_root, { token, usedFrom }, context) => ({
-      answer: await verifyToken(context, { token, usedFrom: address(usedFrom) }),
+      answer: await verifyToken(context, { token, usedFrom: reportedAddress(usedFrom) }),
     }),
   }),
   verifyTokenDigests: t.field({
@@ -362,14 +362,14 @@ builder.queryFields((t) => ({
     resolve: async (_root, { digests, usedFrom }, context) => {
       if (digests.length > mostDigests)
         throw new Fault('BAD_REQUEST', `Ask for at most ${mostDigests} digests at once.`)
-      const answers = await verifyTokenHashes(context, { hashes: digests, usedFrom: (usedFrom ?? []).map(address) })
+      const answers = await verifyTokenHashes(context, {
+        hashes: digests,
+        usedFrom: (usedFrom ?? []).map(reportedAddress),
+      })
       return answers.map((answer) => ({ answer }))
     },
   }),
 }))
-
-/** An address as a service reports it; anything that is too long to be one is left out. */
-const address = (text: string | null | undefined) => (text && text.length <= 100 ? text : null)
 
 const tokenInvalidation = builder.objectRef<InvalidationMessage>('TokenInvalidation').implement({
   description:

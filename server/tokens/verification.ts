@@ -20,6 +20,11 @@ export interface AcceptedToken {
   expiresInMilliseconds: number | null
 }
 
+/** The address of a use as a service reports it. What cannot be one is left out: an admin is shown it, and PostgreSQL stores no NUL. */
+export function reportedAddress(text: string | null | undefined): string | null {
+  return text && /^[\x21-\x7e]{1,100}$/.test(text) ? text : null
+}
+
 /** A token that is on record, in whatever state. */
 type PresentedToken = IntegrationTokenCredential | AccessTokenCredential
 
