@@ -48,6 +48,7 @@ export async function measureTokenList(): Promise<void> {
     const instance = await laboratory.openInstance()
     const { id, client } = await instance.addOrganization('Acme')
     await fillTokens(instance, { organizationId: id, tokens })
+    await instance.sql('vacuum (analyze)')
     const [row] = await instance.sql<{ label: string }>(
       `select label from integration_tokens where organization_id = $1 and enabled and expires_at is null
        and label not like 'Keycloak%' order by abs(extract(epoch from created_at - (now() - interval '500 days'))) limit 1`,

@@ -7,7 +7,8 @@ export class DatabaseUnavailable extends Error {
   }
 }
 
-const unavailableClasses = /^(08|53|57P)/
+/** Connections, resources, an operator's intervention, and a statement that took too long. */
+const unavailableClasses = /^(08|53|57P|57014)/
 const networkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOENT', 'ENOTFOUND', 'EAI_AGAIN'])
 const driverMessages =
   /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Cannot use a pool after calling end)/
