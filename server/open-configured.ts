@@ -5,13 +5,15 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
-import { DataDirectoryInUse, startEmbeddedDatabase } from './database/embedded.ts'
+import { startEmbeddedDatabase } from './database/embedded.ts'
 import { openBeside } from './database/embedded-beside.ts'
 import { isMigrated, migrateDatabase } from './database/migrate.ts'
+import { isUnavailable } from './database/unavailable.ts'
 import type { Dependencies } from './dependencies.ts'
 import { Foreseen } from './explain.ts'
 import { openDependencies } from './open-dependencies.ts'
 
+const connectTimeoutMilliseconds = 5_000
 const checkout = fileURLToPath(new URL('..', import.meta.url))
 
 export interface OpeningOptions {
@@ -67,8 +69,8 @@ export async function openDatabaseServer(
     const { url, stop } = await startEmbeddedDatabase({ directory, announce })
     return { url, close: stop }
   } catch (error) {
-    // It says itself what to do, in an error of no class of its own.
-    if (error instanceof DataDirectoryInUse || !(error instanceof Error)) throw error
+    // What the embedded database has foreseen, it says in errors of no class of their own.
+    if (!(error instanceof Error) || error.constructor !== Error || 'code' in error) throw error
     throw new Foreseen(error.message, { cause: error })
   }
 }
@@ -80,14 +82,23 @@ function dataDirectory(config: Config): string {
   return resolve(checkout, config.dataDirectory)
 }
 
-/** Asked first, since migrating takes a login that may create things, even where there is nothing to create. */
-async function isUpToDate(connectionString: string): Promise<boolean> {
-  const pool = new pg.Pool({ connectionString, max: 1, application_name: `latchkey migrations ${process.pid}` })
+/**
+ * Asked before migrating, which takes a login that may create things even where there is nothing to create. Throws soon
+ * where no server answers.
+ */
+export async function isUpToDate(connectionString: string): Promise<boolean> {
+  const pool = new pg.Pool({
+    connectionString,
+    max: 1,
+    connectionTimeoutMillis: connectTimeoutMilliseconds,
+    application_name: `latchkey migrations ${process.pid}`,
+  })
   pool.on('error', () => undefined)
   try {
     return await isMigrated(pool)
-  } catch {
-    // A database without tables, or one that cannot be asked: migrating tells which.
+  } catch (error) {
+    if (isUnavailable(error)) throw error
+    // A database without tables, or one that refuses the login: migrating tells which.
     return false
   } finally {
     await pool.end()

@@ -13,14 +13,15 @@ const sameSignalMilliseconds = 500
 export async function serve(config: Config, print: (text: string) => void): Promise<void> {
   const stopping = listenForSignals(() => print('Finishing what is under way. A second Ctrl-C ends it at once.'))
   if (config.databaseUrl === null) print('Latchkey starts, with a PostgreSQL of its own …')
-  try {
-    const running = await start(config, { log: createLog(config.logLevel), announce: print })
+  // A Ctrl-C reaches the programs that a first start runs, too, and so may be what it fails of.
+  const running = await start(config, { log: createLog(config.logLevel), announce: print }).catch((error: unknown) => {
+    if (stopping.signal.aborted) return null
+    throw error
+  })
+  if (running) {
     print(welcome(running, config))
     await stopping.asked
     await running.close()
-  } catch (error) {
-    // A Ctrl-C reaches the programs that a first start runs, too.
-    if (!stopping.signal.aborted) throw error
   }
   print('Latchkey has stopped.')
 }
@@ -44,15 +45,14 @@ function listenForSignals(onFirst: () => void): { asked: Promise<unknown>; signa
 }
 
 function welcome({ address, firstAccess, usage }: Running, config: Config): string {
-  const graphiql = `${address}/graphql`
-  const serves = `Latchkey serves at ${address} (API and GraphiQL: ${graphiql}). Ctrl-C stops it.`
+  const serves = `Latchkey serves at ${address} (API and GraphiQL: ${address}/graphql). Ctrl-C stops it.`
   if (firstAccess) {
     const { email, password, service } = firstAccess
     return `
   Welcome to Latchkey. This is the first start, so it has made an organization, its owner and a service.
   Keep what follows: it is shown this once.
 
-    Sign in at   ${graphiql}
+    Sign in at   ${address}/
     Email        ${email}
     Password     ${config.bootstrap ? 'the one in BOOTSTRAP_PASSWORD' : password}
 

@@ -18,6 +18,7 @@ import { authenticate } from '../server/identity/principal.ts'
 import { signIn } from '../server/identity/service.ts'
 import { openDependencies } from '../server/open-dependencies.ts'
 import { tellStory } from '../server/organizations/demo-story.ts'
+import { createOrganization } from '../server/organizations/operator.ts'
 import { start } from '../server/start.ts'
 import { createDatabase } from './world.ts'
 
@@ -805,6 +806,11 @@ describe('questions', () => {
     return { code, screen: screen.replaceAll('\r', '') }
   }
 
+  const person = { email: 'known@typed.example', password: 'known before anyone is asked' }
+  beforeAll(async () => {
+    await createOrganization(dependencies, { name: 'Questions', owner: person })
+  })
+
   const hasScript = process.platform === 'linux' && isInstalled('script')
 
   it.runIf(hasScript)(
@@ -834,7 +840,7 @@ describe('questions', () => {
 
   it.runIf(hasScript)('stops at Ctrl-C with code 130, and has changed nothing', { timeout: 30_000 }, async () => {
     const { code, screen } = await onTerminal('member set-password', [
-      ['Email address: ', 'ada@acme.example\r'],
+      ['Email address: ', `${person.email}\r`],
       ['(not shown): ', 'half a passw\u0003'],
     ])
     expect(code, screen).toBe(130)
@@ -845,7 +851,7 @@ describe('questions', () => {
     'refuses to read a password from the keyboard as if it were a pipe',
     { timeout: 30_000 },
     async () => {
-      const { code, screen } = await onTerminal('member set-password --email ada@acme.example --password-stdin', [])
+      const { code, screen } = await onTerminal(`member set-password --email ${person.email} --password-stdin`, [])
       expect(code).toBe(2)
       expect(screen).toContain('At a terminal, leave it out')
     },

@@ -64,6 +64,8 @@ function run(file: string, commandArguments: string[], environment: Record<strin
 
 /** What `npm start` runs. */
 const startServer = (environment: Record<string, string>) => run('server/main.ts', [], { PORT: '0', ...environment })
+const serveByCommand = (environment: Record<string, string>) =>
+  run('server/cli.ts', ['serve'], { PORT: '0', ...environment })
 
 async function until(started: Process, text: string): Promise<void> {
   const ended = started.ended.then((code) => {
@@ -73,8 +75,8 @@ async function until(started: Process, text: string): Promise<void> {
   while (!started.stdout.includes(text)) await Promise.race([delay(20), ended])
 }
 
-async function serving(environment: Record<string, string>): Promise<Process & { address: string }> {
-  const started = startServer(environment)
+async function serving(environment: Record<string, string>, by = startServer): Promise<Process & { address: string }> {
+  const started = by(environment)
   await until(started, 'Ctrl-C stops it')
   const address = /Latchkey serves at (\S+)/.exec(started.stdout)?.[1] ?? ''
   return Object.assign(started, { address })
@@ -359,7 +361,7 @@ describe('npm start, on a PostgreSQL of one’s own', { timeout: 60_000 }, () =>
     const first = await serving(environment)
     expect(first.stdout).toContain('the one in BOOTSTRAP_PASSWORD')
     const service = serviceSecretIn(first.stdout)
-    const second = await serving(environment)
+    const second = await serving(environment, serveByCommand)
     expect(second.stdout).not.toMatch(/lkv_|BOOTSTRAP/)
     const owner = await ownerAt(second.address, ownerPassword)
     const created = unwrap((await owner.createToken({ input: { label: 'Both', roleId: 'role_ci' } })).createToken)

@@ -17,9 +17,10 @@ export async function demo(
     made.members.map(({ email, name, role }) => [email, name, role]),
   )
   work.print(`The organization ${made.name} (${slug}) is there, with ${made.tokens} tokens and ${made.events} audit events.
-Each of its members signs in with the same password, which is shown this once:
+Each of its members signs in with the same password, which is shown this once.
 
-  Password   ${made.password}
+  Sign in at   ${work.config.publicUrl.origin}/   (while the server runs: npm start)
+  Password     ${made.password}
 
 ${members}`)
 }
