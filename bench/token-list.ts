@@ -22,6 +22,7 @@ type Page = {
   last?: number
   filter?: IntegrationTokenFilter
   sort?: IntegrationTokenSort
+  withTotalCount?: boolean
 }
 
 const pages: Record<string, (list: List) => Page> = {
@@ -37,6 +38,19 @@ const pages: Record<string, (list: List) => Page> = {
   'sorted by label': () => ({ first: 20, sort: 'LABEL_ASC' }),
   'sorted by last use': () => ({ first: 20, sort: 'LAST_USED_AT_DESC' }),
   'sorted by expiry': () => ({ first: 20, sort: 'EXPIRES_AT_ASC' }),
+  'first page, counted': () => ({ first: 20, withTotalCount: true }),
+  'page in the middle, counted': ({ middle }) => ({ first: 20, after: middle, withTotalCount: true }),
+  'search by label, one match, counted': ({ label }) => ({
+    first: 20,
+    filter: { search: label },
+    withTotalCount: true,
+  }),
+  'search by label, many matches, counted': () => ({
+    first: 20,
+    filter: { search: 'production' },
+    withTotalCount: true,
+  }),
+  'filter by role, counted': () => ({ first: 20, filter: { roleIds: ['role_jira'] }, withTotalCount: true }),
 }
 
 /** What a page of the tokens costs with 1,000 in the organization and with 1,000,000: the requirement is within twice. */
@@ -65,7 +79,7 @@ export async function measureTokenList(): Promise<void> {
     for (let round = -warmUpRounds; round < rounds; round++) {
       for (const [index, list] of lists.entries()) {
         const begun = performance.now()
-        await list.client.integrationTokens({ ...page(list), withTotalCount: true })
+        await list.client.integrationTokens(page(list))
         if (round >= 0) times[index]?.push(performance.now() - begun)
       }
     }
@@ -78,11 +92,7 @@ export async function measureTokenList(): Promise<void> {
     ...milliseconds.map((figure) => `${figure.toFixed(1)} ms`),
     `${ratio.toFixed(2)} ×`,
   ])
-  const headings = [
-    'over GraphQL, with the total count',
-    ...sizes.map((size) => `${size.toLocaleString('en')} tokens`),
-    'ratio',
-  ]
+  const headings = ['over GraphQL', ...sizes.map((size) => `${size.toLocaleString('en')} tokens`), 'ratio']
   process.stdout.write(
     `\n${formatTable(headings, rows)}\n\nMedians of ${rounds}, measured in turn. The requirement is 2 × or less.\n`,
   )

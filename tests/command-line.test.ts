@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -172,6 +172,24 @@ describe('help', () => {
 
   it('tells the version of the package', async () => {
     expect(await latchkey(['--version'])).toEqual({ code: 0, stdout: '0.1.0\n', stderr: '' })
+  })
+})
+
+describe('npx latchkey', () => {
+  it('runs in the checkout with the Node of the project, whichever the machine has, and without a network', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'latchkey-npx-'))
+    const path = (process.env.PATH ?? '').split(delimiter).filter((directory) => !directory.includes('node_modules'))
+    const environment = { PATH: path.join(delimiter), HOME: home, npm_config_offline: 'true', npm_config_cache: home }
+    const runHere = (file: string, commandArguments: string[]) =>
+      execFileSync(file, commandArguments, {
+        cwd: checkout,
+        env: environment,
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      })
+    expect(runHere('npx', ['latchkey', '--version'])).toBe('0.1.0\n')
+    expect(runHere('npm', ['run', '--silent', 'latchkey', '--', '--version'])).toBe('0.1.0\n')
+    rmSync(home, { recursive: true, force: true })
   })
 })
 

@@ -420,5 +420,5 @@ function matches({ search, roleIds, statuses }: TokenFilter): (row: Row) => bool
 }
 
 function subsets<T>(values: T[]): T[][] {
-  return values.reduce<T[][]>((found, value) => [...found, ...found.map((subset) => [...subset, value])], [[]])
+  return values.reduce<T[][]>((found, value) => found.concat(found.map((subset) => [...subset, value])), [[]])
 }

@@ -83,8 +83,9 @@ async function walk(transaction: Transaction, listing: Listing, atMost: number):
   const { filter, sort, bounds } = listing
   const { key } = orders[sort]
   const passed = stretches(listing).map(
-    (stretch) => sql`
-      select ${integrationTokens}.*, ${key} as position from ${integrationTokens} where ${and(within(listing), stretch)}`,
+    (stretch) => sql`(
+      select ${integrationTokens}.*, ${key} as position from ${integrationTokens}
+      where ${and(within(listing), stretch)} ${inOrder(listing, key)} limit ${atMost})`,
   )
   const order = inOrder(listing, sql`position`)
   const { rows } = await transaction.execute<{ id: string; value: string }>(sql`
