@@ -5,7 +5,7 @@ import type { Dependencies } from './dependencies.ts'
 import { faultStatus } from './fault.ts'
 import { createGraphQLServer } from './graphql/server.ts'
 import { answerAndClose, answerJson, commonHeaders } from './http/answer.ts'
-import { BodyRefused, CallerGone, readBody } from './http/body.ts'
+import { BodyRefused, CallerGone } from './http/body.ts'
 import { clientAddress } from './http/client-address.ts'
 import { createSessionCookies, isAmbiguous } from './http/credential.ts'
 import { failureMessage, reportFailure } from './http/report-failure.ts'
@@ -46,14 +46,10 @@ export function createApp(
       if (isAmbiguous(request)) {
         return answerFault(response, 400, 'Send one “Authorization” header.')
       }
-      if (request.method === 'POST') {
-        if (!isJson(request)) return answerFault(response, 415, 'Send the GraphQL request as application/json.')
-        // Yoga takes a body that was read already, and would otherwise wrap it in streams. Within an object: it lists the
-        // keys of what it is handed, and a text has a key for every character.
-        Object.assign(request, { body: { text: await readBody(request) } })
+      if (request.method === 'POST' && !isJson(request)) {
+        return answerFault(response, 415, 'Send the GraphQL request as application/json.')
       }
-      for (const [name, value] of Object.entries(commonHeaders)) response.setHeader(name, value)
-      await graphql(request, response, { origin, setCookies: [] })
+      await graphql(request, response, origin)
     },
     '/oauth/introspect': (request, response, origin) => introspect(dependencies, request, response, origin),
     '/healthz': (_request, response) => answerJson(response, 200, { status: 'alive' }),
@@ -69,8 +65,12 @@ export function createApp(
     const [path = ''] = (request.url ?? '').split('?', 1)
     const route = Object.hasOwn(routes, path) ? routes[path] : undefined
     if (!route) return answerFault(response, 404, 'There is nothing at this address.')
-    const userAgent = request.headers['user-agent'] ?? null
-    await route(request, response, { ipAddress: clientAddress(request, trustedProxies), userAgent })
+    const { socket, headers } = request
+    await route(request, response, {
+      ipAddress: clientAddress(request, trustedProxies),
+      userAgent: headers['user-agent'] ?? null,
+      isGone: () => socket.destroyed,
+    })
   }
 
   return (request, response) => {

@@ -4,7 +4,7 @@ import type { Dependencies } from '../dependencies.ts'
 import { Fault, type FaultCode, faultStatus, unavailable } from '../fault.ts'
 import { failureMessage, nameError, reportFailure } from '../http/report-failure.ts'
 import { Refusal } from '../refusal.ts'
-import { RequestProblem } from './request-problem.ts'
+import { RequestProblem, UnknownDocument } from './request-problem.ts'
 
 /**
  * The one form in which an error leaves the server: a code, the HTTP status of that code, and words of our own, so that
@@ -16,6 +16,7 @@ export function presentError(
 ): GraphQLError {
   const root = rootOf(error)
   if (root instanceof Fault) return present(error, root.code, root.message)
+  if (root instanceof UnknownDocument) return present(error, 'PERSISTED_QUERY_NOT_FOUND', root.message, httpOf(root))
   if (root instanceof RequestProblem) return present(error, 'BAD_REQUEST', root.message, httpOf(root))
   if (isUnavailable(root)) {
     dependencies.log.warn({ error: nameError(root) }, 'the database is unavailable')

@@ -1,13 +1,16 @@
 import type { GraphQLParams, Plugin } from 'graphql-yoga'
-import { RequestProblem } from './request-problem.ts'
+import { RequestProblem, UnknownDocument } from './request-problem.ts'
 
 const parameterNames = ['query', 'variables', 'operationName', 'extensions']
 
 /** As many as `verifyTokenDigests` takes, which takes the most. */
 const mostEntries = 1_000
 
+/** Documents that a request may name by their hash, in its field `extensions.persistedQuery.sha256Hash`. */
+export type PersistedDocuments = ReadonlyMap<string, string>
+
 /** The form of a request itself, so that nothing is parsed, let alone executed, that could not be answered. */
-export function readRequests(): Plugin {
+export function readRequests(persisted: PersistedDocuments): Plugin {
   return {
     onRequestParse({ request, setRequestParser }) {
       if (!accepts(request.headers.get('accept'))) {
@@ -16,8 +19,10 @@ export function readRequests(): Plugin {
           406,
         )
       }
-      if (request.method === 'GET') setRequestParser(() => readQueryString(request.url.replace(/^[^?]*\??/, '')))
-      else if (request.method === 'POST') setRequestParser(async () => readBody(await request.json()))
+      if (request.method === 'GET')
+        setRequestParser(() => readQueryString(request.url.replace(/^[^?]*\??/, ''), persisted))
+      else if (request.method === 'POST')
+        setRequestParser(async () => readBodyText(textOf(await request.json()), persisted))
       else throw malformed('GraphQL takes POST, and GET for queries.', 405, { allow: 'GET, POST' })
     },
   }
@@ -37,16 +42,20 @@ function accepts(header: string | null): boolean {
     })
 }
 
-/** The HTTP layer has read the body already: as text, since Yoga takes apart whatever else it is handed. */
-function readBody(read: unknown): GraphQLParams {
-  const text = isObject(read) && typeof read.text === 'string' ? read.text : ''
+/** The HTTP layer has read the body already, and hands it to Yoga within an object. */
+function textOf(read: unknown): string {
+  return isObject(read) && typeof read.text === 'string' ? read.text : ''
+}
+
+/** Throws `RequestProblem` for a body that is no GraphQL request. */
+export function readBodyText(text: string, persisted: PersistedDocuments): GraphQLParams {
   const body = parseJson(text)
   if (body === undefined) throw malformed('The body is not valid JSON. Send an object with the document in “query”.')
   if (Array.isArray(body)) throw malformed('Batches are not taken. Send the requests one by one.')
-  return readParameters(body)
+  return readParameters(body, persisted)
 }
 
-function readQueryString(text: string): GraphQLParams {
+function readQueryString(text: string, persisted: PersistedDocuments): GraphQLParams {
   const search = new URLSearchParams(text)
   const given: Record<string, unknown> = {}
   for (const name of parameterNames) {
@@ -57,16 +66,17 @@ function readQueryString(text: string): GraphQLParams {
     given[name] = isJson ? parseJson(value) : value
     if (given[name] === undefined) throw malformed(`“${name}” in the address is not valid JSON.`)
   }
-  return readParameters(given)
+  return readParameters(given, persisted)
 }
 
 /** Throws `RequestProblem` for anything but the parameters of GraphQL over HTTP. */
-function readParameters(given: unknown): GraphQLParams {
+function readParameters(given: unknown, persisted: PersistedDocuments): GraphQLParams {
   if (!isObject(given)) throw malformed('The body has to be a JSON object with the document in “query”.')
   if (Object.keys(given).some((name) => !parameterNames.includes(name))) {
     throw malformed(`A request has the fields ${parameterNames.join(', ')}, and no others.`)
   }
-  const { query, variables, operationName, extensions } = given
+  const { variables, operationName, extensions } = given
+  const query = given.query ?? persistedDocument(extensions, persisted)
   if (query === undefined || query === null) throw malformed('Send the GraphQL document in “query”.')
   if (typeof query !== 'string') throw malformed('“query” has to be a text: the GraphQL document.')
   if (query.trim() === '') throw malformed('“query” is empty. Send the GraphQL document in it.')
@@ -82,6 +92,15 @@ function readParameters(given: unknown): GraphQLParams {
     ...(isObject(extensions) && { extensions }),
     ...(operationName && { operationName }),
   }
+}
+
+function persistedDocument(extensions: unknown, persisted: PersistedDocuments): string | undefined {
+  const named =
+    isObject(extensions) && isObject(extensions.persistedQuery) ? extensions.persistedQuery.sha256Hash : null
+  if (typeof named !== 'string') return undefined
+  const document = persisted.get(named)
+  if (document === undefined) throw new UnknownDocument()
+  return document
 }
 
 /**

@@ -29,3 +29,10 @@ export class RequestProblem extends GraphQLError {
     if (place) this.message = `Line ${place.line}, column ${place.column}: ${message}`
   }
 }
+
+/** A document was named by a hash that this server does not know: the client sends the document itself instead. */
+export class UnknownDocument extends RequestProblem {
+  constructor() {
+    super('No document is known here under this hash. Send it in “query”.')
+  }
+}

@@ -24,21 +24,25 @@ export async function readBody(request: IncomingMessage): Promise<string> {
     throw new BodyRefused(415, 'Send the body uncompressed, without “Content-Encoding”.')
   }
   if (Number(request.headers['content-length'] ?? 0) > mostBodyBytes) throw tooLarge()
-  const chunks: Buffer[] = []
-  let size = 0
-  try {
-    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-      if (!Buffer.isBuffer(chunk)) continue
+  const bytes = await new Promise<Buffer>((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    request.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size > mostBodyBytes) throw tooLarge()
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    throw error instanceof BodyRefused ? error : new CallerGone()
-  }
-  const [only] = chunks
+      if (size > mostBodyBytes) reject(tooLarge())
+      else chunks.push(chunk)
+    })
+    request.once('end', () => {
+      const [only] = chunks
+      resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks))
+    })
+    request.once('error', () => reject(new CallerGone()))
+    request.once('close', () => {
+      if (!request.readableEnded) reject(new CallerGone())
+    })
+  })
   try {
-    return utf8.decode(chunks.length === 1 && only ? only : Buffer.concat(chunks))
+    return utf8.decode(bytes)
   } catch {
     throw new BodyRefused(400, 'The body is not valid UTF-8.')
   }

@@ -21,7 +21,9 @@ export function trustedProxies(blocks: readonly string[]): BlockList {
 /** The nearest address that is no trusted proxy's: what stands further left, the client could have written itself. */
 export function clientAddress(request: IncomingMessage, proxies: BlockList): string | null {
   let address = plain(request.socket.remoteAddress ?? '')
-  const forwarded = [request.headers['x-forwarded-for'] ?? []].flat().join(',').split(',')
+  const header = request.headers['x-forwarded-for']
+  if (header === undefined) return address || null
+  const forwarded = [header].flat().join(',').split(',')
   while (isTrusted(address, proxies)) {
     const next = plain(forwarded.pop()?.trim() ?? '')
     if (isIP(next) === 0) break

@@ -2,16 +2,23 @@ import type pg from 'pg'
 import { DatabaseUnavailable, isUnavailable } from '../database/unavailable.ts'
 import { isId } from '../identifiers.ts'
 import { isOrganizationRole } from '../organizations/roles.ts'
-import type { SecretKind } from '../tokens/secret.ts'
+import type { Digest, SecretKind } from '../tokens/secret.ts'
 import type { Credential } from './credential.ts'
 import { sessionIdleHours } from './session-lifetime.ts'
 
 /** One statement asks about this many secrets at most; more only make every answer in it wait. */
 const largestBatch = 512
-/** While this many statements are under way, questions gather for the next. */
-const statementsInFlight = 2
+/**
+ * While a statement is under way, questions gather for the next: until that one is answered, until so many wait that the
+ * cost of another is spread thin, or until one has waited for as long as a statement should never take.
+ */
+const worthwhileBatch = 32
+const mostStatements = 4
 /** Beyond this, waiting would outlast the caller's patience: they are told to come back instead. */
 const longestQueue = 10_000
+/** A caller hears within two seconds that the database is away, however long the queue before it is by then. */
+const patienceMilliseconds = 1_900
+const checkMilliseconds = 50
 
 /** Integration tokens and access tokens are asked for together where a digest does not tell which it is. */
 export type LookupKind = SecretKind | 'bearer'
@@ -19,23 +26,22 @@ export type LookupKind = SecretKind | 'bearer'
 export interface CredentialLookup {
   /**
    * What is stored under the digest, read by a statement that starts after the question was asked: nothing is cached.
-   * A question whose caller `isGone` by then is not asked, and answers null. Throws `DatabaseUnavailable`, also where too
-   * many questions wait already.
+   * A question whose caller `isGone` by then is not asked, and answers null. Throws `DatabaseUnavailable`: where the
+   * answer is not there within two seconds, and where too many questions wait already.
    */
-  find(kind: LookupKind, digest: Buffer, isGone?: () => boolean): Promise<Credential | null>
-}
-
-interface Asker {
-  isGone: (() => boolean) | undefined
-  resolve(credential: Credential | null): void
-  reject(error: unknown): void
+  find(kind: LookupKind, digest: Digest, isGone?: () => boolean): Promise<Credential | null>
 }
 
 /** One digest, and everyone who waits for it. */
 interface Question {
-  kind: LookupKind
-  digest: Buffer
-  askers: Asker[]
+  readonly kind: LookupKind
+  readonly digest: Digest
+  readonly answer: Promise<Credential | null>
+  readonly resolve: (credential: Credential | null) => void
+  readonly reject: (reason: unknown) => void
+  readonly askedAt: number
+  /** Whether nobody waits for it any more; null where that cannot be known. */
+  isGone: (() => boolean) | null
   row: Row | null
 }
 
@@ -43,20 +49,62 @@ interface Question {
 export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): CredentialLookup {
   /** Only of questions that no statement carries yet: one that is under way may have read already what changed since. */
   const waiting = new Map<string, Question>()
+  /** The oldest first. */
+  const unanswered = new Set<Question>()
   let inFlight = 0
   let scheduled = false
+  let checking = false
 
-  function pump() {
-    scheduled = false
-    while (inFlight < statementsInFlight && waiting.size > 0) {
-      const batch = nextBatch()
-      if (batch.length === 0) continue
-      inFlight++
-      void answer(batch).finally(() => {
-        inFlight--
-        pump()
-      })
+  function add(kind: LookupKind, digest: Digest): Question {
+    let resolve: Question['resolve'] = () => undefined
+    let reject: Question['reject'] = () => undefined
+    const answer = new Promise<Credential | null>((...settle) => {
+      ;[resolve, reject] = settle
+    })
+    const question = { kind, digest, answer, resolve, reject, askedAt: performance.now(), isGone: null, row: null }
+    waiting.set(kind + digest, question)
+    unanswered.add(question)
+    if (!checking) checkLater()
+    return question
+  }
+
+  function checkForDelay(): void {
+    const now = performance.now()
+    for (const question of unanswered) {
+      if (now - question.askedAt < patienceMilliseconds) break
+      unanswered.delete(question)
+      waiting.delete(question.kind + question.digest)
+      question.reject(new DatabaseUnavailable('no answer in time'))
     }
+    const [oldest] = waiting.values()
+    if (oldest && now - oldest.askedAt >= checkMilliseconds && inFlight < mostStatements) send()
+    checking = false
+    if (unanswered.size > 0) checkLater()
+  }
+
+  function checkLater(): void {
+    checking = true
+    setTimeout(checkForDelay, checkMilliseconds)
+  }
+
+  /** At the end of a turn of the event loop, so that all that it brings goes together. */
+  function schedule(): void {
+    if (scheduled) return
+    scheduled = true
+    setImmediate(() => {
+      scheduled = false
+      if (inFlight === 0 && waiting.size > 0) send()
+    })
+  }
+
+  function send(): void {
+    const batch = nextBatch()
+    if (batch.length === 0) return
+    inFlight++
+    void answer(batch).finally(() => {
+      inFlight--
+      schedule()
+    })
   }
 
   function nextBatch(): Question[] {
@@ -64,8 +112,9 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
     for (const [key, question] of waiting) {
       if (batch.length === largestBatch) break
       waiting.delete(key)
-      if (question.askers.every(({ isGone }) => isGone?.())) {
-        for (const { resolve } of question.askers) resolve(null)
+      if (question.isGone?.()) {
+        unanswered.delete(question)
+        question.resolve(null)
       } else batch.push(question)
     }
     return batch
@@ -80,7 +129,7 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
         text: statementOf(concerned),
         rowMode: 'array',
         types: asText,
-        values: concerned.map((table) => Buffer.concat(asked[table]?.map(({ digest }) => digest) ?? [])),
+        values: concerned.map((table) => joinDigests(asked[table] ?? [])),
       })
       for (const row of rows) {
         const question = asked[Number(row[0])]?.[Number(row[1])]
@@ -89,40 +138,48 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
       for (const question of batch) settle(question)
     } catch (error) {
       const reason = isUnavailable(error) ? new DatabaseUnavailable(error) : error
-      for (const { askers } of batch) for (const { reject } of askers) reject(reason)
+      for (const { reject } of batch) reject(reason)
     }
+    for (const question of batch) unanswered.delete(question)
   }
 
   return {
     find(kind, digest, isGone) {
-      return new Promise((resolve, reject) => {
-        const key = kind + digest.toString('latin1')
-        const question = waiting.get(key)
-        if (question) question.askers.push({ isGone, resolve, reject })
-        else if (waiting.size >= longestQueue) reject(new DatabaseUnavailable('too many questions wait'))
-        else waiting.set(key, { kind, digest, askers: [{ isGone, resolve, reject }], row: null })
-        if (scheduled || inFlight === statementsInFlight) return
-        scheduled = true
-        setImmediate(pump)
-      })
+      const known = waiting.get(kind + digest)
+      if (!known && waiting.size >= longestQueue) {
+        return Promise.reject(new DatabaseUnavailable('too many questions wait'))
+      }
+      const question = known ?? add(kind, digest)
+      question.isGone = known ? both(known.isGone, isGone) : (isGone ?? null)
+      if (waiting.size >= worthwhileBatch && inFlight < mostStatements) send()
+      else if (inFlight === 0) schedule()
+      return question.answer
     },
   }
 }
 
+function both(one: (() => boolean) | null, other: (() => boolean) | undefined): (() => boolean) | null {
+  return one && other ? () => one() && other() : null
+}
+
+function joinDigests(questions: Question[]): Buffer {
+  return Buffer.from(questions.map(({ digest }) => digest).join(''), 'latin1')
+}
+
 /** A row that cannot be read fails those who asked for it, and none of its neighbours. */
-function settle({ askers, digest, row }: Question): void {
+function settle({ digest, row, resolve, reject }: Question): void {
   try {
-    const credential = row && readRow(digest, row)
-    for (const { resolve } of askers) resolve(credential)
+    resolve(row && readRow(digest, row))
   } catch (error) {
-    for (const { reject } of askers) reject(error)
+    reject(error)
   }
 }
 
 /** Most of what a row costs is the driver's making values of it; what is needed is made here. */
 const asText = { getTypeParser: () => (text: string) => text }
 
-const milliseconds = (expression: string) => `(extract(epoch from ${expression}) * 1000)::float8`
+/** `extract` would compute in numeric, which takes several times as long. */
+const milliseconds = (expression: string) => `date_part('epoch', ${expression}) * 1000`
 const usedRecently = (column: string) => `coalesce(${column} > now() - interval '30 seconds', false)`
 /**
  * What each kind of credential is found in, and its part of the statement, in rows of one shape: the table, the question,
@@ -208,7 +265,7 @@ type Row = [
   usedRecently: string,
 ]
 
-function readRow(digest: Buffer, row: Row): Credential {
+function readRow(digest: Digest, row: Row): Credential {
   const [table, , id, organizationId, name, role, permissions, memberId, personId, createdAt, expiresAt, expiresIn] =
     row
   const known = {

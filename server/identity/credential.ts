@@ -9,9 +9,10 @@ import type {
   TokenId,
 } from '../identifiers.ts'
 import type { OrganizationRole } from '../organizations/roles.ts'
+import type { Digest } from '../tokens/secret.ts'
 
 interface Known {
-  digest: Buffer
+  digest: Digest
   /** Whether it is good now, by the database's clock. */
   accepted: boolean
   /** Whether its last use, as stored, is so recent that it need not be written again. */

@@ -4,6 +4,7 @@ import type { Database } from '../database/pool.ts'
 import { withOrganization } from '../database/with-organization.ts'
 import type { Clock, RandomBytes } from '../dependencies.ts'
 import { markRetiredUse } from '../tokens/repository.ts'
+import { type Digest, digestBytes } from '../tokens/secret.ts'
 import type { Credential, IntegrationTokenCredential } from './credential.ts'
 
 /** With the 30 seconds within which a stored use counts as recent, last used stays true to within a minute. */
@@ -40,7 +41,7 @@ export function createLastUse(dependencies: {
   randomBytes: RandomBytes
 }): LastUse {
   const { database, log, now } = dependencies
-  const uses = new Map<string, Use>()
+  const uses = new Map<Digest, Use>()
   let writing = Promise.resolve()
 
   async function write(): Promise<void> {
@@ -67,7 +68,10 @@ export function createLastUse(dependencies: {
 
   async function writeRetired(credential: IntegrationTokenCredential, from: string | null): Promise<void> {
     await withOrganization(database, credential, async (transaction) => {
-      const noticed = await markRetiredUse(transaction, credential)
+      const noticed = await markRetiredUse(transaction, {
+        ...credential,
+        digest: digestBytes(credential.digest),
+      })
       if (!noticed) return
       await recordEvent(transaction, dependencies, {
         organizationId: credential.organizationId,
@@ -101,8 +105,8 @@ export function createLastUse(dependencies: {
     record(credential, from) {
       if (credential.usedRecently) return
       if (!credential.accepted && !(credential.kind === 'integrationToken' && credential.retired)) return
-      const key = credential.digest.toString('latin1')
-      if (uses.size < mostRemembered || uses.has(key)) uses.set(key, { credential, at: now().getTime(), from })
+      const { digest } = credential
+      if (uses.size < mostRemembered || uses.has(digest)) uses.set(digest, { credential, at: now().getTime(), from })
     },
     flush,
     async close() {
@@ -112,23 +116,28 @@ export function createLastUse(dependencies: {
   }
 }
 
+const tableOf = {
+  integrationToken: 'token_secrets',
+  accessToken: 'access_tokens',
+  session: 'sessions',
+  service: 'services',
+} as const
+
 /** In the order of the digests, so that two instances that write at once do not wait for each other in a circle. */
 async function writeAccepted({ lookup }: Database, uses: Use[], now: Date): Promise<void> {
-  if (uses.length === 0) return
-  uses.sort((a, b) => a.credential.digest.compare(b.credential.digest))
-  const digests = uses.map(({ credential }) => credential.digest)
-  const ages = uses.map(({ at }) => Math.max(0, now.getTime() - at))
-  for (const table of ['sessions', 'access_tokens', 'services', 'token_secrets']) {
+  uses.sort((a, b) => (a.credential.digest < b.credential.digest ? -1 : 1))
+  const ageOf = (at: number) => Math.max(0, now.getTime() - at)
+  const byKind = Map.groupBy(uses, ({ credential }) => credential.kind)
+  for (const [kind, used] of byKind) {
+    const table = tableOf[kind]
     await lookup.query(
       `update ${table} set last_used_at = now() - used.age * interval '1 millisecond'
        from unnest($1::bytea[], $2::float8[]) used(digest, age) where ${table}.digest = used.digest`,
-      [digests, ages],
+      [used.map(({ credential }) => digestBytes(credential.digest)), used.map(({ at }) => ageOf(at))],
     )
   }
   const tokens = uses.flatMap(({ credential, at, from }) =>
-    credential.kind === 'integrationToken'
-      ? [{ id: credential.tokenId, age: Math.max(0, now.getTime() - at), from }]
-      : [],
+    credential.kind === 'integrationToken' ? [{ id: credential.tokenId, age: ageOf(at), from }] : [],
   )
   if (tokens.length === 0) return
   await lookup.query(

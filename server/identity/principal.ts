@@ -50,6 +50,8 @@ export type OrganizationPrincipal = MemberPrincipal | TokenPrincipal
 export interface Origin {
   ipAddress: string | null
   userAgent: string | null
+  /** Whether the caller has hung up, so that nobody waits for the answer; absent where that cannot be known. */
+  isGone?: () => boolean
 }
 
 export interface Authentication {
@@ -69,7 +71,7 @@ export async function authenticate(
 ): Promise<Principal | null> {
   const presented = digester.read(secret)
   if (!presented) return null
-  const credential = await credentials.find(presented.kind, presented.digest)
+  const credential = await credentials.find(presented.kind, presented.digest, origin.isGone)
   if (!credential) return null
   lastUse.record(credential, origin.ipAddress)
   return credential.accepted ? principalOf(credential) : null

@@ -4,7 +4,6 @@ import type { Dependencies } from '../dependencies.ts'
 import { answerAndClose, answerJson } from '../http/answer.ts'
 import { BodyRefused, CallerGone, readBody } from '../http/body.ts'
 import { isAmbiguous, readBearer } from '../http/credential.ts'
-import { inTime } from '../http/in-time.ts'
 import { failureMessage, reportFailure } from '../http/report-failure.ts'
 import { authenticate, type Origin } from '../identity/principal.ts'
 import { type AcceptedToken, judge, lookUpToken, reportedAddress } from '../tokens/verification.ts'
@@ -27,9 +26,10 @@ export async function introspect(
     const parameters = await readForm(request)
     if (!caller) return refuseCaller(response)
     // Both are asked in one statement, and nothing is told or recorded before the caller is known.
-    const [service, presented] = await inTime(
-      Promise.all([authenticate(dependencies, caller.secret, origin), lookUpToken(dependencies, parameters.token)]),
-    )
+    const [service, presented] = await Promise.all([
+      authenticate(dependencies, caller.secret, origin),
+      lookUpToken(dependencies, parameters.token, origin.isGone),
+    ])
     if (service?.kind !== 'service' || (caller.name !== null && caller.name !== service.name))
       return refuseCaller(response)
     if (!service.permissions.includes('tokens:verify')) {

@@ -347,7 +347,7 @@ builder.queryFields((t) => ({
     directives: { hasPermission: { permission: 'tokens:verify' } },
     args: { token: t.arg.string({ required: true }), usedFrom: t.arg.string() },
     resolve: async (_root, { token, usedFrom }, context) => ({
-      answer: await verifyToken(context, { token, usedFrom: reportedAddress(usedFrom) }),
+      answer: await verifyToken(context, { token, usedFrom: reportedAddress(usedFrom) }, context.origin.isGone),
     }),
   }),
   verifyTokenDigests: t.field({
@@ -362,10 +362,8 @@ builder.queryFields((t) => ({
     resolve: async (_root, { digests, usedFrom }, context) => {
       if (digests.length > mostDigests)
         throw new Fault('BAD_REQUEST', `Ask for at most ${mostDigests} digests at once.`)
-      const answers = await verifyTokenHashes(context, {
-        hashes: digests,
-        usedFrom: (usedFrom ?? []).map(reportedAddress),
-      })
+      const reported = (usedFrom ?? []).map(reportedAddress)
+      const answers = await verifyTokenHashes(context, { hashes: digests, usedFrom: reported }, context.origin.isGone)
       return answers.map((answer) => ({ answer }))
     },
   }),

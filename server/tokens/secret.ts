@@ -26,9 +26,18 @@ export function parseSecret(prefix: string, text: string): SecretKind | null {
   return checksum(text.slice(0, -checksumCharacters)) === text.slice(-checksumCharacters) ? kind : null
 }
 
-/** The bytes of a SHA-256 in lower-case hexadecimal; null for any other text. */
-export function parseHash(text: string): Buffer | null {
-  return /^[0-9a-f]{64}$/.test(text) ? Buffer.from(text, 'hex') : null
+/**
+ * The 32 bytes of a digest, a character each. Every presented secret makes one, and a text is made in a third of a
+ * buffer's time and is a key as it is.
+ */
+export type Digest = string
+
+/** The bytes, as the database keeps them. */
+export const digestBytes = (digest: Digest): Buffer => Buffer.from(digest, 'latin1')
+
+/** A SHA-256 given in lower-case hexadecimal; null for any other text. */
+export function parseHash(text: string): Digest | null {
+  return /^[0-9a-f]{64}$/.test(text) ? Buffer.from(text, 'hex').toString('latin1') : null
 }
 
 /** What is kept of an issued secret. */
@@ -41,7 +50,7 @@ export interface SecretRecord {
 }
 
 /** Told apart by its kind. */
-export type PresentedSecret = { [Kind in SecretKind]: { kind: Kind; digest: Buffer } }[SecretKind]
+export type PresentedSecret = { [Kind in SecretKind]: { kind: Kind; digest: Digest } }[SecretKind]
 
 /** Makes secrets, and the digests under which they are known. Holds the server key; gives it to nobody. */
 export interface Digester {
@@ -51,7 +60,7 @@ export interface Digester {
   /** Null for what is not a secret of this server's form. */
   read(secret: string): PresentedSecret | null
   /** `HMAC-SHA-256(server key, SHA-256(secret))`, of a SHA-256 that a service made so as not to send the secret. */
-  digestOfHash(sha256: Buffer): Buffer
+  digestOfHash(sha256: Digest): Digest
   /** A digest of any text, under the server key, that is no secret's. */
   digestOf(purpose: string, text: string): Buffer
 }
@@ -67,11 +76,11 @@ export function createDigester({
 }): Digester {
   const hmac = (data: Buffer | string) => createHmac('sha256', serverKey).update(data).digest()
   const keyId = hmac('latchkey key id').toString('hex').slice(0, 8)
-  const digestOfHash = (sha256: Buffer) => hmac(sha256)
-  const digestOfSecret = (secret: string) => digestOfHash(hash('sha256', secret, 'buffer'))
+  const digestOfHash = createDigestHmac(serverKey)
+  const digestOfSecret = (secret: string) => digestOfHash(hash('sha256', secret, 'binary'))
   const fromBits = (kind: SecretKind, bits: Buffer) => {
     const secret = formatSecret(prefix, kind, bits)
-    return { secret, record: { digest: digestOfSecret(secret), keyId, hint: secret.slice(-4) } }
+    return { secret, record: { digest: digestBytes(digestOfSecret(secret)), keyId, hint: secret.slice(-4) } }
   }
   return {
     issue: (kind) => fromBits(kind, randomBytes(32)),
@@ -90,8 +99,33 @@ export function createDigester({
   }
 }
 
+/**
+ * HMAC-SHA-256 (RFC 2104) of a digest, written out over Node's one-shot hash: a quarter of what `createHmac` takes, on a
+ * path where it is most of the work.
+ */
+function createDigestHmac(key: string): (digest: Digest) => Digest {
+  const blockBytes = 64
+  const keyBytes = Buffer.byteLength(key) > blockBytes ? hash('sha256', key, 'buffer') : Buffer.from(key)
+  const padded = (byte: number) => {
+    const message = Buffer.alloc(blockBytes + 32)
+    for (let at = 0; at < blockBytes; at++) message[at] = (keyBytes[at] ?? 0) ^ byte
+    return message
+  }
+  const inner = padded(0x36)
+  const outer = padded(0x5c)
+  return (digest) => {
+    inner.write(digest, blockBytes, 'latin1')
+    outer.write(hash('sha256', inner, 'binary'), blockBytes, 'latin1')
+    return hash('sha256', outer, 'binary')
+  }
+}
+
 function checksum(body: string): string {
-  return base62(BigInt(crc32(body)), checksumCharacters)
+  let text = ''
+  for (let rest = crc32(body); text.length < checksumCharacters; rest = Math.floor(rest / 62)) {
+    text = alphabet.charAt(rest % 62) + text
+  }
+  return text
 }
 
 function base62(value: bigint, length: number): string {

@@ -32,21 +32,24 @@ type PresentedToken = IntegrationTokenCredential | AccessTokenCredential
 export async function verifyToken(
   authentication: Authentication,
   { token, usedFrom }: { token: string; usedFrom: string | null },
+  isGone?: () => boolean,
 ): Promise<AcceptedToken | null> {
-  return judge(authentication, await lookUpToken(authentication, token), usedFrom)
+  return judge(authentication, await lookUpToken(authentication, token, isGone), usedFrom)
 }
 
 /** The same for many, each given as the lower-case hexadecimal SHA-256 of its value, in the order asked. */
 export async function verifyTokenHashes(
   authentication: Authentication,
   { hashes, usedFrom }: { hashes: readonly string[]; usedFrom: readonly (string | null)[] },
+  isGone?: () => boolean,
 ): Promise<(AcceptedToken | null)[]> {
   const { credentials, digester } = authentication
   return Promise.all(
     hashes.map(async (text, index) => {
       const sha256 = parseHash(text)
-      const presented = sha256 && tokenOf(await credentials.find('bearer', digester.digestOfHash(sha256)))
-      return judge(authentication, presented, usedFrom[index] ?? null)
+      if (sha256 === null) return null
+      const credential = await credentials.find('bearer', digester.digestOfHash(sha256), isGone)
+      return judge(authentication, tokenOf(credential), usedFrom[index] ?? null)
     }),
   )
 }
@@ -55,10 +58,11 @@ export async function verifyTokenHashes(
 export async function lookUpToken(
   { credentials, digester }: Authentication,
   secret: string,
+  isGone?: () => boolean,
 ): Promise<PresentedToken | null> {
   const presented = digester.read(secret)
   if (presented?.kind !== 'integrationToken' && presented?.kind !== 'accessToken') return null
-  return tokenOf(await credentials.find(presented.kind, presented.digest))
+  return tokenOf(await credentials.find(presented.kind, presented.digest, isGone))
 }
 
 /** The verdict about it, which counts as a use. */
