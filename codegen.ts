@@ -81,7 +81,7 @@ async function writeOperations(): Promise<string> {
   const [file]: { content: string }[] = await generate({ ...config, cwd: import.meta.dirname }, false)
   const [head, tail, ...more] = file?.content.split(`} from 'graphql-request';`) ?? []
   if (tail === undefined || more.length > 0) throw new Error('The generated file does not import graphql-request once.')
-  // graphql-request's own types do not compile under exactOptionalPropertyTypes, and have no declarations for CommonJS.
+  // The SDK sends through a transport of its own: graphql-request puts the whole request, secrets included, into its errors.
   return `// Written by codegen.ts. Change schema.graphql or sdk/operations, then: npm run codegen
 ${head}} from './transport.ts';${tail}
 ${describeOperations()}`

@@ -1,43 +1,20 @@
 import { execFile } from 'node:child_process'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { createClient, unwrap } from '@latchkey/sdk'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readConfig, settingNames } from '../server/config.ts'
 import { permissionsOf } from '../server/organizations/roles.ts'
 import { type Running, start } from '../server/start.ts'
+import { codes, readPage } from './markdown.ts'
+import { firstAnswer, freePort, writeProgram } from './shown-program.ts'
 import { createDatabase } from './world.ts'
 
 const root = new URL('../', import.meta.url)
-const readme = await readFile(new URL('README.md', root), 'utf8')
+const { text: readme, blocks, block, table } = await readPage(new URL('README.md', root))
 const run = promisify(execFile)
-
-const blocks = [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```/gm)].map(([, language = '', text = '']) => ({
-  language,
-  text,
-}))
-const block = (language: string, part: string) => {
-  const found = blocks.find((candidate) => candidate.language === language && candidate.text.includes(part))
-  if (!found) throw new Error(`README.md has no ${language} block with “${part}”.`)
-  return found.text
-}
-/** The rows of the table that has this heading, each cell as its text. */
-const table = (heading: string) => {
-  const start = readme.indexOf(heading)
-  if (start < 0) throw new Error(`README.md has no table headed “${heading}”.`)
-  const [lines = ''] = readme.slice(start).split('\n\n', 1)
-  return lines
-    .split('\n')
-    .slice(2)
-    .map((line) =>
-      line
-        .split('|')
-        .slice(1, -1)
-        .map((cell) => cell.trim()),
-    )
-}
-const codes = (cell: string | undefined) => [...(cell ?? '').matchAll(/`([^`]+)`/g)].map(([, code = '']) => code)
 
 const ownerPassword = 'violet umbrella northwards'
 let database: Awaited<ReturnType<typeof createDatabase>>
@@ -103,16 +80,36 @@ describe('the README', () => {
   })
 
   it('uses the SDK as it says, and prints what it says', async () => {
-    const file = new URL(`tests/readme-example-${process.pid}.ts`, root)
-    await writeFile(file, here(block('ts', 'createClient')))
-    try {
-      const { stdout } = await run(process.execPath, ['--conditions=latchkey-source', fileURLToPath(file)], {
-        env: { ...process.env, OWNER_PASSWORD: ownerPassword, SERVICE_SECRET: serviceSecret() },
-      })
-      expect(stdout).toBe(block('text', 'true Deploy'))
-    } finally {
-      await rm(file)
-    }
+    await using program = await writeProgram(here(block('ts', 'createClient')))
+    expect(await program.faults()).toBe('')
+    const environment = { OWNER_PASSWORD: ownerPassword, SERVICE_SECRET: serviceSecret() }
+    expect(await program.output(environment)).toBe(block('text', 'true Deploy'))
+  })
+
+  it('guards a service’s route as it says, and shows what the service answers', async () => {
+    const port = await freePort()
+    const move = (text: string) => here(text).replaceAll('3000', String(port))
+    await using program = await writeProgram(move(block('ts', 'requireToken')))
+    expect(await program.faults()).toBe('')
+    const service = program.start({ SERVICE_SECRET: serviceSecret() })
+    const refused = await firstAnswer(() => fetch(move('http://127.0.0.1:3000/scans'), { method: 'POST' }))
+    expect(refused.status).toBe(401)
+
+    const anyone = createClient({ url: running.address })
+    const signIn = { input: { email: 'owner@example.com', password: ownerPassword } }
+    const owner = anyone.with({ credential: unwrap((await anyone.signIn(signIn)).signIn).sessionToken })
+    const { viewer } = await owner.viewer()
+    const shown = JSON.parse(block('json', 'scansFor'))
+    const input = { label: shown.startedBy, roleId: 'role_ci' }
+    const { token, secret } = unwrap((await owner.createToken({ input })).createToken)
+    const ask = () => run('bash', ['-c', move(block('sh', '/scans'))], { env: { ...process.env, TOKEN: secret } })
+    expect(JSON.parse((await ask()).stdout)).toEqual({
+      ...shown,
+      scansFor: viewer.__typename === 'MemberViewer' && viewer.organization.id,
+    })
+    unwrap((await owner.deleteToken({ input: { id: token.id } })).deleteToken)
+    await expect.poll(async () => JSON.parse((await ask()).stdout).error, { timeout: 2_000 }).toBe('invalid_token')
+    expect(await service.stop()).toBe('')
   })
 
   it('shows command lines that work', async () => {

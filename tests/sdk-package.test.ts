@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
-import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { unwrap } from '@latchkey/sdk'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openWorld, password, type World } from './world.ts'
 
@@ -49,6 +50,11 @@ import {
   type RefusalCode, RefusalError, RequestError, type SignInResult, type SwitchOrganizationResult, type TokenRole,
   type TokenVerification, type UpdateTokenResult, unwrap, type Viewer,
 } from '@latchkey/sdk'
+import { requireToken } from '@latchkey/sdk/express'
+import {
+  createVerifier, type RefusedToken, type Verdict, type VerifiedToken, type Verifier, VerifierCredentialError,
+  type VerifierMetrics, type VerifierOptions, type VerifierState, VerifierUnavailableError,
+} from '@latchkey/sdk/verifier'
 
 function unreachable(value: never): never {
   throw new Error(String(value))
@@ -183,10 +189,95 @@ export async function useEverything(latchkey: Latchkey, input: CreateTokenInput)
   // @ts-expect-error there must be an address
   createClient({})
 }
+
+export async function verify(options: VerifierOptions): Promise<VerifiedToken | number> {
+  const states: VerifierState[] = []
+  const verifier: Verifier = createVerifier({ ...options, credential: undefined, onStateChange: (state) => states.push(state) })
+  const metrics: VerifierMetrics = verifier.metrics()
+  console.log(metrics.stateSince.getTime(), metrics.hits + metrics.calls, metrics.state satisfies 'live' | 'stale')
+  try {
+    const verdict: Verdict = await verifier.verify('lki_', { usedFrom: undefined })
+    if (verdict.active) return verdict
+    const refused: RefusedToken = verdict
+    // @ts-expect-error of a token that is refused, nothing is told
+    void refused.organizationId
+    return 401
+  } catch (error) {
+    if (error instanceof VerifierUnavailableError) return error.retryAfterSeconds
+    if (!(error instanceof VerifierCredentialError)) throw error
+    switch (error.code) {
+      case 'UNAUTHENTICATED': return 1
+      case 'FORBIDDEN': return 2
+      default: return unreachable(error.code)
+    }
+  } finally {
+    await verifier.close()
+  }
+}
+
+export function change(token: VerifiedToken): Date | null {
+  // @ts-expect-error it is shared with the next request
+  token.permissions.push('tokens:manage')
+  // @ts-expect-error and so is this
+  token.organizationId = 'org_1'
+  return token.expiresAt
+}
+
+/** Express's types are not needed for this, only for its routes. */
+export const guard = requireToken({ verify: async () => ({ active: false }) }, { permission: ['scans:write'], realm: 'scans' })
 `
+
+/** How a consumer's compiler may find the types: the file's extension, the module's kind, the way of resolving. */
+const resolutions = [
+  ['mts', 'nodenext', 'nodenext'],
+  ['cts', 'nodenext', 'nodenext'],
+  ['cts', 'node20', 'node16'],
+  ['ts', 'esnext', 'bundler'],
+] as const
+const frameworks = ['express', 'fastify', 'hono', 'node', 'yoga']
 
 let project: string
 let world: World
+
+/** Of what the compiler has to say, all but what it finds in other packages' declarations. */
+const withoutOthers = (report: string) =>
+  report
+    .split(/^(?=\S)/m)
+    .filter((fault) => !/^[^(]*node_modules\/(?!@latchkey\/)/.test(fault))
+    .join('')
+
+const installed = () => join(project, 'node_modules', '@latchkey', 'sdk')
+
+/** What the compiler has to say; nothing, where all is well. */
+async function compile(cwd: string, file: string, module: string, resolution: string, others: string[]) {
+  const options = ['--strict', '--exactOptionalPropertyTypes', '--target', 'es2022', '--lib', 'es2022,dom']
+  const modules = ['--module', module, '--moduleResolution', resolution]
+  const tsc = join(root, 'node_modules', '.bin', 'tsc')
+  return await run(tsc, [...options, ...modules, ...others, file], { cwd }).then(
+    () => '',
+    // tsc reports on stdout; without a report it did not run at all.
+    (error: Error & { stdout?: string }) => error.stdout || error.message,
+  )
+}
+
+/**
+ * A project that has the frameworks as well, as they are installed here. The package is copied: by a link, Node and the
+ * compiler would look for the frameworks where it really is.
+ */
+async function openFrameworks(): Promise<string> {
+  const folder = join(project, 'frameworks')
+  for (const name of [
+    ...['express', 'fastify', 'hono', '@hono/node-server', 'graphql-yoga', 'graphql'],
+    ...['@types/node', '@types/express'],
+  ]) {
+    const link = join(folder, 'node_modules', name)
+    await mkdir(dirname(link), { recursive: true })
+    await symlink(join(root, 'node_modules', name), link, 'junction')
+  }
+  await cp(installed(), join(folder, 'node_modules', '@latchkey', 'sdk'), { recursive: true })
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'consumer-of-frameworks', private: true }))
+  return folder
+}
 
 beforeAll(async () => {
   project = await mkdtemp(join(tmpdir(), 'latchkey-consumer-'))
@@ -254,6 +345,9 @@ describe('the published package', () => {
       whileEnabled: [true],
       afterDeletion: [false, false],
       sessionAfterReset: 'UNAUTHENTICATED',
+      heard: ['INTEGRATION_TOKEN', 'Pipeline', 'org_', 'apps:read scans:write findings:read'],
+      heardLater: [false, true, false],
+      verifier: [true, 0],
     })
     // What the world itself did comes before.
     const own = events.slice(events.findIndex(({ action }: { action: string }) => action === 'session.sign_in_failed'))
@@ -274,41 +368,120 @@ describe('the published package', () => {
     expect(new Set(own.map(({ actor }: { actor: string }) => actor))).toEqual(new Set([email]))
   })
 
-  it.each([
-    ['consumer.mts', 'nodenext', 'nodenext'],
-    ['consumer.cts', 'nodenext', 'nodenext'],
-    ['consumer.cts', 'node20', 'node16'],
-    ['consumer.ts', 'esnext', 'bundler'],
-  ])(
-    'has exact types, its own declarations checked as well: %s as %s, resolved as %s',
-    async (file, module, resolution) => {
+  it.each(resolutions)(
+    'has exact types, its own declarations checked as well: consumer.%s as %s, resolved as %s',
+    async (extension, module, resolution) => {
+      const file = `consumer.${extension}`
       await writeFile(join(project, file), consumer)
-      const options = ['--strict', '--noEmit', '--skipLibCheck', 'false', '--exactOptionalPropertyTypes']
-      const platform = ['--target', 'es2022', '--lib', 'es2022,dom', '--types', '']
-      const modules = ['--module', module, '--moduleResolution', resolution]
-      const tsc = join(root, 'node_modules', '.bin', 'tsc')
-      const report = await run(tsc, [...options, ...platform, ...modules, file], { cwd: project }).then(
-        () => '',
-        // tsc reports on stdout; without a report it did not run at all.
-        (error: Error & { stdout?: string }) => error.stdout || error.message,
-      )
-      expect(report).toBe('')
+      expect(await compile(project, file, module, resolution, ['--noEmit', '--types', ''])).toBe('')
     },
   )
 
+  it('can be loaded whole, by import and by require, where no framework is installed', async () => {
+    const { exports } = JSON.parse(await readFile(join(installed(), 'package.json'), 'utf8'))
+    expect(await readdir(join(project, 'node_modules'))).not.toEqual(
+      expect.arrayContaining([expect.stringMatching(/^(express|fastify|hono|graphql-yoga|@hono|@types)$/)]),
+    )
+    const specifiers = Object.keys(exports).map((path) => path.replace(/^\./, '@latchkey/sdk'))
+    const show = (load: string) => `
+      const loaded = {}
+      for (const specifier of ${JSON.stringify(specifiers)}) loaded[specifier] = Object.keys(${load}).sort()
+      console.log(JSON.stringify(loaded))`
+    await writeFile(join(project, 'load.mjs'), show('await import(specifier)'))
+    // Newer versions of Node add a name of their own to what they give of an ES module, which the CommonJS build is not.
+    await writeFile(join(project, 'load.cjs'), show('require(specifier)'))
+    const names = {
+      '@latchkey/sdk': ['LatchkeyError', 'RefusalError', 'RequestError', 'createClient', 'paginate', 'unwrap'],
+      '@latchkey/sdk/verifier': [
+        'LatchkeyError',
+        'VerifierCredentialError',
+        'VerifierUnavailableError',
+        'createVerifier',
+      ],
+      ...Object.fromEntries(frameworks.map((framework) => [`@latchkey/sdk/${framework}`, ['requireToken']])),
+    }
+    for (const file of ['load.mjs', 'load.cjs']) {
+      const { stdout } = await run(process.execPath, [file], { cwd: project })
+      expect(JSON.parse(stdout), file).toEqual(names)
+    }
+    for (const [path, { import: esm, require: cjs }] of Object.entries<Record<string, string>>(exports)) {
+      const name = path === '.' ? 'index' : path.slice(2)
+      expect([esm, cjs]).toEqual([`./dist/esm/${name}.js`, `./dist/cjs/${name}.js`])
+    }
+  })
+
+  describe('beside the frameworks', () => {
+    const file = 'packed-middleware-program'
+    let folder: string
+    beforeAll(async () => {
+      folder = await openFrameworks()
+    })
+
+    it.each([
+      ['mts', 'mjs'],
+      ['cts', 'cjs'],
+    ])('guards a route in each of them, with its types: a program in .%s', async (extension, compiled) => {
+      await copyFile(join(import.meta.dirname, `${file}.ts`), join(folder, `${file}.${extension}`))
+      const report = await compile(folder, `${file}.${extension}`, 'nodenext', 'nodenext', ['--types', 'node'])
+      expect(withoutOthers(report)).toBe('')
+      const source = await readFile(join(folder, `${file}.${compiled}`), 'utf8')
+      expect(source.includes('require("@latchkey/sdk/express")')).toBe(compiled === 'cjs')
+
+      const create = async (roleId: string) =>
+        unwrap(
+          (await world.alpha.superAdmin.createToken({ input: { label: `${roleId}, ${extension}`, roleId } }))
+            .createToken,
+        ).secret
+      const secrets = ['lki_unknown', await create('role_jira'), await create('role_ci')]
+      const given = [`${file}.${compiled}`, world.url, world.service.secret, ...secrets]
+      const { stdout, stderr } = await run(process.execPath, given, { cwd: folder, timeout: 15_000 })
+      expect(stderr).toBe('')
+      const answers = [401, 401, 403, world.alpha.id]
+      expect(JSON.parse(stdout)).toEqual({
+        Express: answers,
+        Fastify: answers,
+        Hono: answers,
+        Node: answers,
+        Yoga: [...answers.slice(0, -1), { data: { organizationId: world.alpha.id } }],
+      })
+    })
+
+    it.each(resolutions)(
+      'has exact types for what is let in: a program in .%s as %s, resolved as %s',
+      async (extension, module, resolution) => {
+        await copyFile(join(import.meta.dirname, `${file}.ts`), join(folder, `typed.${extension}`))
+        const report = await compile(folder, `typed.${extension}`, module, resolution, ['--noEmit', '--types', 'node'])
+        expect(withoutOthers(report)).toBe('')
+      },
+    )
+  })
+
   it('holds what a consumer needs and nothing else', async () => {
-    const installed = join(project, 'node_modules', '@latchkey', 'sdk')
-    const files = await readdir(installed, { recursive: true, withFileTypes: true })
+    const files = await readdir(installed(), { recursive: true, withFileTypes: true })
     const paths = files
       .filter((file) => file.isFile())
-      .map((file) => join(file.parentPath, file.name).slice(installed.length + 1))
+      .map((file) => join(file.parentPath, file.name).slice(installed().length + 1))
     const others = paths.filter((path) => !/^dist\/(esm|cjs)\/[a-z-]+(\.d\.ts|\.js)$/.test(path)).sort()
     expect(others).toEqual(['LICENSE', 'README.md', 'dist/cjs/package.json', 'dist/esm/package.json', 'package.json'])
     expect(paths.filter((path) => path.includes('.test.'))).toEqual([])
+    const needed = { programs: new Set<string>(), types: new Set<string>() }
     for (const path of paths) {
-      const content = await readFile(join(installed, path), 'utf8')
+      const content = await readFile(join(installed(), path), 'utf8')
       expect(content, path).not.toContain(root)
-      expect(content, path).not.toMatch(/workspace:|(from|require\()\s*'node:/)
+      expect(content, path).not.toMatch(/workspace:/)
+      for (const [, specifier = ''] of content.matchAll(/(?:from |require\(|import\()['"]([^.'"][^'"]*)['"]/g)) {
+        if (path.endsWith('.js')) needed.programs.add(specifier)
+        if (path.endsWith('.d.ts')) needed.types.add(`${path.slice('dist/esm/'.length)}: ${specifier}`)
+      }
     }
+    const { dependencies } = JSON.parse(await readFile(join(installed(), 'package.json'), 'utf8'))
+    expect([...needed.programs].sort()).toEqual(Object.keys(dependencies).sort())
+    const typesOfOthers = [...needed.types].filter((type) => !Object.hasOwn(dependencies, type.replace(/^.+: /, '')))
+    expect(typesOfOthers.sort()).toEqual([
+      'fastify.d.ts: fastify',
+      'hono.d.ts: hono',
+      'node.d.ts: node:http',
+      'yoga.d.ts: graphql-yoga',
+    ])
   })
 })

@@ -11,7 +11,7 @@ const password = 'correct horse "battery" staple'
 interface Received {
   path: string | undefined
   headers: IncomingHttpHeaders
-  body: { query: string; variables?: Record<string, unknown> }
+  body: { query?: string; variables?: Record<string, unknown> }
 }
 
 const running: (() => Promise<void>)[] = []
@@ -149,14 +149,40 @@ describe('what is sent', () => {
     expect(received[0]?.body.variables).toEqual({ input: { id: 'tok_1', expiresAt: null } })
   })
 
+  const unknownDocument = fault(400, 'PERSISTED_QUERY_NOT_FOUND')
+  const knowsNone = (response: ServerResponse, { body }: Received) =>
+    body.query === undefined ? unknownDocument(response) : roles(response)
+
+  it('names a document by its hash alone', async () => {
+    const { url, received } = await standIn(roles)
+    const latchkey = createClient({ url })
+    await latchkey.tokenRoles()
+    await latchkey.tokenRoles()
+    for (const { body } of received) {
+      expect(body).toEqual({
+        operationName: 'tokenRoles',
+        extensions: { persistedQuery: { version: 1, sha256Hash: expect.stringMatching(/^[0-9a-f]{64}$/) } },
+      })
+    }
+  })
+
+  it('sends the document itself, from then on, to a Latchkey that does not know its hash', async () => {
+    const { url, received } = await standIn(knowsNone)
+    const latchkey = createClient({ url })
+    expect(await latchkey.tokenRoles()).toEqual({ tokenRoles: [] })
+    await latchkey.tokenRoles()
+    expect(received.map(({ body }) => body.query !== undefined)).toEqual([false, true, true])
+    expect(received[1]?.body.query).toContain('query tokenRoles')
+  })
+
   it('asks for the total count only when told to', async () => {
-    const { url, received } = await standIn(json(200, { data: { integrationTokens: {} } }))
+    const { url, received } = await standIn(knowsNone)
     const latchkey = createClient({ url })
     await latchkey.integrationTokens()
     await latchkey.integrationTokens({ withTotalCount: true })
-    expect(received[0]?.body.query).toContain('$withTotalCount: Boolean! = false')
-    expect(received[0]?.body.query).toContain('totalCount @include(if: $withTotalCount)')
-    expect(received[1]?.body.variables).toEqual({ withTotalCount: true })
+    expect(received[1]?.body.query).toContain('$withTotalCount: Boolean! = false')
+    expect(received[1]?.body.query).toContain('totalCount @include(if: $withTotalCount)')
+    expect(received[2]?.body.variables).toEqual({ withTotalCount: true })
   })
 
   it('goes through the given fetch', async () => {

@@ -62,3 +62,38 @@ export class RefusalError extends LatchkeyError {
     this.refusal = refusal
   }
 }
+
+/**
+ * Latchkey could not be asked, so nothing is known of the token: neither accept nor refuse it, and let the caller try
+ * again. `message` says why, and holds neither the token nor the credential.
+ */
+export class VerifierUnavailableError extends LatchkeyError {
+  override readonly name = 'VerifierUnavailableError'
+  readonly code = 'UNAVAILABLE'
+  /** For how long to wait before the next attempt: what Latchkey said, or else 1. */
+  readonly retryAfterSeconds: number
+
+  constructor(reason: string, retryAfterSeconds = 1) {
+    super(`Latchkey cannot be asked about the token: ${reason}`)
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
+/**
+ * Latchkey refused the verifier's own credential. Nothing is known of the token, and nothing will be until the
+ * configuration is put right.
+ */
+export class VerifierCredentialError extends LatchkeyError {
+  override readonly name = 'VerifierCredentialError'
+  /** `UNAUTHENTICATED` for a credential that is not accepted, `FORBIDDEN` for one that may not verify tokens. */
+  readonly code: 'UNAUTHENTICATED' | 'FORBIDDEN'
+
+  constructor(code: 'UNAUTHENTICATED' | 'FORBIDDEN') {
+    super(
+      code === 'UNAUTHENTICATED'
+        ? 'Latchkey does not accept the verifier’s own `credential`. Give createVerifier the secret of a registered service.'
+        : 'The verifier’s own `credential` may not verify tokens. Give createVerifier the secret of a registered service.',
+    )
+    this.code = code
+  }
+}

@@ -1,4 +1,5 @@
-export { type ClientOptions, type Credential, createClient, type Latchkey } from './client.ts'
+export { type ClientOptions, createClient, type Latchkey } from './client.ts'
+export type { Credential } from './connection.ts'
 export { LatchkeyError, RefusalError, RequestError, type RequestErrorCode } from './errors.ts'
 export { paginate } from './paginate.ts'
 export type * from './types.ts'

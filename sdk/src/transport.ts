@@ -1,8 +1,9 @@
-import type { DocumentNode } from 'graphql'
-import { GraphQLClient as GraphQLRequestClient } from 'graphql-request'
+import { type DocumentNode, print } from 'graphql'
+import { sha256 } from './digest.ts'
 import { RequestError, type RequestErrorCode } from './errors.ts'
+import { isRecord } from './is-record.ts'
 
-/** The part of graphql-request's client that the generated operations use. */
+/** What the generated operations send through. */
 export interface GraphQLClient {
   request: <Data>(options: RequestOptions) => Promise<Data>
 }
@@ -23,18 +24,54 @@ export interface TransportOptions {
 }
 
 /**
- * Sends operations and reads their answers. Every failure is found here, before graphql-request sees it: the error
- * that it would make of one has the whole request in its message.
+ * Sends operations and reads their answers. A document is named by its hash, which Latchkey knows for the operations of
+ * its own version; to one that does not, it is sent in full from then on.
  */
 export function createTransport(options: TransportOptions): GraphQLClient {
-  const client = new GraphQLRequestClient(options.endpoint, {
-    fetch: async (_endpoint, init = {}) => {
-      const answer = readAnswer(await exchange(init, options), init, options)
-      return new Response(answer, { headers: { 'content-type': 'application/json' } })
+  const unknown = new WeakSet<DocumentNode>()
+
+  async function send(document: DocumentNode, inFull: boolean, { variables, requestHeaders }: RequestOptions) {
+    const source = inFull
+      ? { query: print(document) }
+      : { extensions: { persistedQuery: { version: 1, sha256Hash: await hashOf(document) } } }
+    const request = {
+      headers: {
+        accept: 'application/graphql-response+json, application/json',
+        'content-type': 'application/json',
+        ...requestHeaders,
+      },
+      body: writeBody({ ...source, variables, operationName: nameOf(document) }),
+    }
+    return { request, answer: await exchange(request, options) }
+  }
+
+  return {
+    async request<Data>(asked: RequestOptions): Promise<Data> {
+      const { document } = asked
+      let sent = await send(document, unknown.has(document), asked)
+      if (isUnknownDocument(sent.answer)) {
+        unknown.add(document)
+        sent = await send(document, true, asked)
+      }
+      return readAnswer<Data>(sent.answer, sent.request, options)
     },
-    jsonSerializer: { stringify: writeBody, parse: (text): unknown => JSON.parse(text) },
-  })
-  return { request: ({ document, variables, requestHeaders }) => client.request(document, variables, requestHeaders) }
+  }
+}
+
+const hashes = new WeakMap<DocumentNode, string | Promise<string>>()
+
+/** Of its definitions in a fixed order, so that it is the same however they were put together. */
+function hashOf(document: DocumentNode): string | Promise<string> {
+  const known = hashes.get(document)
+  if (known !== undefined) return known
+  const hash = sha256(document.definitions.map(print).sort().join('\n\n'))
+  hashes.set(document, hash)
+  return hash
+}
+
+function nameOf({ definitions }: DocumentNode): string | undefined {
+  for (const definition of definitions) if (definition.kind === 'OperationDefinition') return definition.name?.value
+  return undefined
 }
 
 /** JSON would write an invalid date or number as null, and null clears a token's expiry. */
@@ -51,13 +88,19 @@ function writeBody(body: unknown): string {
   }
 }
 
+interface HttpRequest {
+  headers: Record<string, string>
+  body: string
+}
+
 interface HttpAnswer {
   status: number
   headers: Headers
-  text: string
+  /** What the body says, where that is JSON. */
+  content: unknown
 }
 
-async function exchange(init: RequestInit, options: TransportOptions): Promise<HttpAnswer> {
+async function exchange(request: HttpRequest, options: TransportOptions): Promise<HttpAnswer> {
   const { endpoint, timeoutMilliseconds, signal, fetch: send = fetch } = options
   signal?.throwIfAborted()
   // AbortSignal.any and .timeout would do, but `any` is younger than Node 20.0 and than some browsers in use.
@@ -67,8 +110,8 @@ async function exchange(init: RequestInit, options: TransportOptions): Promise<H
   signal?.addEventListener('abort', abort)
   try {
     // A redirect could carry passwords and tokens to an address that nobody chose.
-    const response = await send(endpoint, { ...init, redirect: 'manual', signal: deadline.signal })
-    return { status: response.status, headers: response.headers, text: await response.text() }
+    const response = await send(endpoint, { method: 'POST', ...request, redirect: 'manual', signal: deadline.signal })
+    return { status: response.status, headers: response.headers, content: parse(await response.text()) }
   } catch (error) {
     signal?.throwIfAborted()
     const reason = deadline.signal.aborted ? `no answer within ${timeoutMilliseconds} ms` : reasonOf(error)
@@ -86,21 +129,33 @@ function reasonOf(error: unknown): string {
   return typeof code === 'string' && /^[A-Z][A-Z0-9_]{2,63}$/.test(code) ? code : 'the network request failed'
 }
 
-/** @throws {RequestError} for whatever is not a complete GraphQL answer */
-function readAnswer({ status, headers, text }: HttpAnswer, init: RequestInit, { endpoint }: TransportOptions): string {
-  const answer = parse(text)
-  const [fault]: unknown[] = isRecord(answer) && Array.isArray(answer.errors) ? answer.errors : []
-  const isComplete = isRecord(answer) && isRecord(answer.data) && fault === undefined
-  if (isComplete && status >= 200 && status < 300) return text
+function isUnknownDocument({ content }: HttpAnswer): boolean {
+  const fault = faultOf(content)
+  return isRecord(fault?.extensions) && fault.extensions.code === 'PERSISTED_QUERY_NOT_FOUND'
+}
 
-  const extensions = isRecord(fault) && isRecord(fault.extensions) ? fault.extensions : {}
+function faultOf(content: unknown): Record<string, unknown> | undefined {
+  const [fault]: unknown[] = isRecord(content) && Array.isArray(content.errors) ? content.errors : []
+  return isRecord(fault) ? fault : undefined
+}
+
+/** @throws {RequestError} for whatever is not a complete GraphQL answer */
+function readAnswer<Data>(
+  { status, headers, content }: HttpAnswer,
+  request: HttpRequest,
+  { endpoint }: TransportOptions,
+): Data {
+  if (status >= 200 && status < 300 && isResult<Data>(content)) return content.data
+
+  const fault = faultOf(content)
+  const extensions = isRecord(fault?.extensions) ? fault.extensions : {}
   const about = {
     code: isRequestErrorCode(extensions.code) ? extensions.code : codeOfStatus(status),
     status: status === 0 ? null : status,
     retryAfterSeconds: secondsOf(headers.get('retry-after')) ?? secondsOf(extensions.retryAfterSeconds),
   }
-  if (isRecord(fault) && typeof fault.message === 'string') {
-    throw new RequestError(withoutWhatWasSent(fault.message, init), about)
+  if (typeof fault?.message === 'string') {
+    throw new RequestError(withoutWhatWasSent(fault.message, request), about)
   }
   if (isRedirect(status)) {
     throw new RequestError(`${endpoint} redirects. Give the client the address that it leads to.`, about)
@@ -109,6 +164,12 @@ function readAnswer({ status, headers, text }: HttpAnswer, init: RequestInit, { 
     `${endpoint} answered with HTTP ${status} and no GraphQL result. Is it Latchkey that answers there?`,
     about,
   )
+}
+
+/** The contract promises the type of `data`, and the server's own tests hold it to that. */
+function isResult<Data>(content: unknown): content is { data: Data } {
+  if (!isRecord(content) || !isRecord(content.data)) return false
+  return !Array.isArray(content.errors) || content.errors.length === 0
 }
 
 function parse(text: string): unknown {
@@ -152,9 +213,9 @@ function secondsOf(value: unknown): number | null {
 }
 
 /** A server may quote the value that it could not take. Short values are left in: they are words that messages use. */
-function withoutWhatWasSent(message: string, { body, headers }: RequestInit): string {
-  const sent = parse(String(body))
-  const credential = new Headers(headers).get('authorization')?.replace('Bearer ', '') ?? ''
+function withoutWhatWasSent(message: string, { body, headers }: HttpRequest): string {
+  const sent = parse(body)
+  const credential = headers.authorization?.replace('Bearer ', '') ?? ''
   return [...strings(isRecord(sent) ? sent.variables : null), credential]
     .filter((value) => value.length >= 8)
     .sort((one, other) => other.length - one.length)
@@ -165,8 +226,4 @@ function withoutWhatWasSent(message: string, { body, headers }: RequestInit): st
 function strings(value: unknown): string[] {
   if (typeof value === 'string') return [value]
   return isRecord(value) ? Object.values(value).flatMap(strings) : []
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
 }

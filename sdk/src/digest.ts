@@ -1,0 +1,19 @@
+import { isRecord } from './is-record.ts'
+
+/** The SHA-256 of a text in lower-case hexadecimal. Node's own takes a twentieth of the Web's time, and is used where it is. */
+export const sha256: (text: string) => string | Promise<string> = nodeSha256() ?? webSha256
+
+/** Asked of the process, since an import of it would keep the package from being bundled for anything but Node. */
+function nodeSha256(): ((text: string) => string) | null {
+  const { process }: { process?: unknown } = globalThis
+  if (!isRecord(process) || typeof process.getBuiltinModule !== 'function') return null
+  const crypto: unknown = process.getBuiltinModule('node:crypto')
+  if (!isRecord(crypto) || typeof crypto.hash !== 'function') return null
+  const { hash } = crypto
+  return (text) => String(hash('sha256', text))
+}
+
+async function webSha256(text: string): Promise<string> {
+  const bytes = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}

@@ -1,0 +1,107 @@
+import { VerifierUnavailableError } from './errors.ts'
+import type { Verdict } from './verdict.ts'
+
+/** What the contract allows in one call. */
+const mostInOneCall = 1_000
+/** While so many are under way, further questions wait, and so gather: the slower Latchkey is, the larger the calls. */
+const mostCalls = 4
+/** So many are spread over several calls, so that one is answered while another is made; fewer would not be worth it. */
+const worthOneCall = 32
+
+/** Whether a secret is to be accepted. */
+export interface Question {
+  readonly secret: string
+  /** The address that presented it. */
+  usedFrom: string | null
+}
+
+interface WaitingQuestion extends Question {
+  readonly answer: Promise<Verdict>
+  readonly resolve: (verdict: Verdict) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Questions on their way to Latchkey, gathered into calls. */
+export interface Questions {
+  /**
+   * Equal questions that wait are asked once. One that was sent is closed to others: its answer may be older than they.
+   * Rejects with what the call throws, with `VerifierUnavailableError` when the time is over, and with the signal's reason.
+   */
+  ask(secret: string, usedFrom: string | null): Promise<Verdict>
+  /** Resolves when no call is under way. */
+  settled(): Promise<unknown>
+}
+
+export function createQuestions({
+  call,
+  timeoutMilliseconds,
+  signal,
+}: {
+  /** Answers in the order asked, one for each. */
+  call: (questions: readonly Question[]) => Promise<readonly Verdict[]>
+  timeoutMilliseconds: number
+  signal: AbortSignal
+}): Questions {
+  const waiting = new Map<string, WaitingQuestion>()
+  const calls = new Set<Promise<void>>()
+
+  function add(secret: string, usedFrom: string | null): WaitingQuestion {
+    let resolve: WaitingQuestion['resolve'] = () => undefined
+    let reject: WaitingQuestion['reject'] = () => undefined
+    const answer = new Promise<Verdict>((...settle) => {
+      ;[resolve, reject] = settle
+    })
+    const question = { secret, usedFrom, answer, resolve, reject }
+    const timer = setTimeout(() => {
+      if (waiting.get(secret) === question) waiting.delete(secret)
+      reject(new VerifierUnavailableError(`there was no answer within ${timeoutMilliseconds} ms`))
+    }, timeoutMilliseconds)
+    const stop = () => clearTimeout(timer)
+    answer.then(stop, stop)
+    waiting.set(secret, question)
+    return question
+  }
+
+  function send(): void {
+    while (waiting.size > 0 && calls.size < mostCalls) {
+      const share = Math.ceil(waiting.size / (mostCalls - calls.size))
+      const size = Math.min(mostInOneCall, Math.max(worthOneCall, share))
+      const batch: WaitingQuestion[] = []
+      for (const question of waiting.values()) {
+        waiting.delete(question.secret)
+        if (batch.push(question) === size) break
+      }
+      const sent = answer(batch).finally(() => {
+        calls.delete(sent)
+        send()
+      })
+      calls.add(sent)
+    }
+  }
+
+  async function answer(batch: WaitingQuestion[]): Promise<void> {
+    try {
+      const verdicts = await call(batch)
+      for (const [index, verdict] of verdicts.entries()) batch[index]?.resolve(verdict)
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+    }
+  }
+
+  signal.addEventListener('abort', () => {
+    for (const { reject } of waiting.values()) reject(signal.reason)
+    waiting.clear()
+  })
+
+  return {
+    ask(secret, usedFrom) {
+      if (signal.aborted) return Promise.reject(signal.reason)
+      // At the end of the tick, so that all that one tick brings goes together.
+      if (waiting.size === 0) queueMicrotask(send)
+      const question = waiting.get(secret) ?? add(secret, usedFrom)
+      question.usedFrom ??= usedFrom
+      return question.answer
+    },
+    settled: () => Promise.all(calls),
+  }
+}
