@@ -1,15 +1,10 @@
-import { once } from 'node:events'
-import { createServer as createHttpServer } from 'node:http'
-import { connect, createServer, type Socket } from 'node:net'
 import { unwrap } from '@latchkey/sdk'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createApp } from '../server/app.ts'
-import type { Dependencies } from '../server/dependencies.ts'
-import { trustedProxies } from '../server/http/client-address.ts'
 import { openDependencies } from '../server/open-dependencies.ts'
 import { TokenNotFound } from '../server/tokens/refusals.ts'
-import { openWorld, type World } from './world.ts'
+import { openWire } from './wire.ts'
+import { openWorld, serve, serverKey, type World } from './world.ts'
 
 /** What is promised, and half a second for a machine that runs other tests meanwhile. */
 const inTimeMilliseconds = 2_000 + 500
@@ -22,69 +17,6 @@ beforeAll(async () => {
   secret = unwrap(createToken).secret
 })
 afterAll(() => world[Symbol.asyncDispose]())
-
-/** What stands between an instance and its PostgreSQL, and can fail. */
-async function openWire(databaseUrl: string) {
-  const { hostname, port } = new URL(databaseUrl)
-  const sockets = new Set<Socket>()
-  let state: 'whole' | 'frozen' | 'cut' = 'whole'
-  const server = createServer((near) => {
-    if (state === 'cut') {
-      near.resetAndDestroy()
-      return
-    }
-    const far = connect(Number(port), hostname)
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(from)
-      from
-        .on('error', () => undefined)
-        .on('close', () => {
-          sockets.delete(from)
-          to.destroy()
-        })
-      // Frozen, the wire takes everything and passes on nothing, as a dead host behind a firewall does.
-      from.on('data', (chunk) => state === 'whole' && to.write(chunk))
-    }
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  const url = new URL(databaseUrl)
-  url.hostname = '127.0.0.1'
-  url.port = String(typeof address === 'object' && address ? address.port : 0)
-  return {
-    url: url.href,
-    set(next: typeof state) {
-      state = next
-      // What was under way when the wire froze is lost; its connections stand until they are given up.
-      if (next === 'cut') for (const socket of sockets) socket.resetAndDestroy()
-    },
-    async close() {
-      server.close()
-      for (const socket of sockets) socket.destroy()
-      await once(server, 'close')
-    },
-  }
-}
-
-async function serve(dependencies: Dependencies) {
-  const settings = { publicUrl: new URL('http://127.0.0.1'), corsOrigins: [], trustedProxies: trustedProxies([]) }
-  const server = createHttpServer(createApp(dependencies, settings))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  return {
-    url: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`,
-    async close() {
-      server.close()
-      server.closeAllConnections()
-      await once(server, 'close')
-    },
-  }
-}
 
 interface Answer {
   status: number
@@ -125,7 +57,6 @@ describe.each([{ fault: 'cut' }, { fault: 'frozen' }] as const)('with the way to
   beforeAll(async () => {
     wire = await openWire(world.databaseUrl)
     const log = pino({ level: 'silent' })
-    const serverKey = 'the server key of the tests, which is long enough'
     const settings = { databaseConnections: 8, serverKey, tokenPrefix: 'lk', passwordCost: 4, log }
     dependencies = await openDependencies({ databaseUrl: wire.url, ...settings })
     instance = await serve(dependencies)

@@ -5,6 +5,7 @@ import pg from 'pg'
 import { pino } from 'pino'
 import { inject } from 'vitest'
 import { createApp } from '../server/app.ts'
+import type { Dependencies } from '../server/dependencies.ts'
 import { trustedProxies } from '../server/http/client-address.ts'
 import type { OrganizationId } from '../server/identifiers.ts'
 import { signIn } from '../server/identity/service.ts'
@@ -15,7 +16,7 @@ import type { OrganizationRole } from '../server/organizations/roles.ts'
 import { templateDatabase } from './postgres.ts'
 
 export const password = 'a lantern under the stairs'
-const serverKey = 'the server key of the tests, which is long enough'
+export const serverKey = 'the server key of the tests, which is long enough'
 
 /** An organization with a member of every role, and a client signed in as each. */
 export interface TestOrganization {
@@ -92,26 +93,12 @@ export async function openWorld(
       log,
       ...settings,
     })
-    const publicUrl = new URL(settings.publicUrl ?? 'http://127.0.0.1')
-    const server = createServer(
-      createApp(dependencies, {
-        publicUrl,
-        corsOrigins: settings.corsOrigins ?? [],
-        trustedProxies: trustedProxies([]),
-      }),
-    )
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const address = server.address()
-    const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`
+    const { url, close: stop } = await serve(dependencies, settings)
     let open = true
     const close = async () => {
       if (!open) return
       open = false
-      const closed = once(server, 'close')
-      server.close()
-      server.closeAllConnections()
-      await closed
+      await stop()
       await dependencies.close()
     }
     closing.push(close)
@@ -175,6 +162,27 @@ export async function openWorld(
       for (const close of closing) await close()
       await superuser.end()
       await drop()
+    },
+  }
+}
+
+/** An instance over HTTP, whatever its dependencies are. */
+export async function serve(
+  dependencies: Dependencies,
+  { publicUrl = 'http://127.0.0.1', corsOrigins = [] }: { publicUrl?: string; corsOrigins?: string[] } = {},
+): Promise<{ url: string; close(): Promise<void> }> {
+  const settings = { publicUrl: new URL(publicUrl), corsOrigins, trustedProxies: trustedProxies([]) }
+  const server = createServer(createApp(dependencies, settings))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  return {
+    url: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`,
+    async close() {
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
     },
   }
 }

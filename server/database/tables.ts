@@ -1,6 +1,7 @@
 /**
  * Every table. Instants have milliseconds, as in the API, so that a cursor made from one is exact. Row-level security,
- * the roles and their grants are in the migrations; a test walks the catalogue for tables that lack them.
+ * the roles and their grants are in the migrations, and so are the triggers that tell verifiers what has changed; tests
+ * walk the catalogue for tables and columns that lack them.
  */
 import { sql } from 'drizzle-orm'
 import {

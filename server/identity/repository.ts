@@ -133,24 +133,20 @@ export async function findAccessToken(
   return token ?? null
 }
 
-/** Gives the token that was replaced as well, whose cached answers no longer hold. */
 export async function replaceAccessToken(
   transaction: Transaction,
   { id, organizationId, memberId }: { id: AccessTokenId; organizationId: OrganizationId; memberId: MemberId },
   record: SecretRecord,
-): Promise<{ accessToken: AccessToken; replaced: AccessTokenId | null }> {
+): Promise<AccessToken> {
   // Two resets at once: the second waits for the member's row, and then replaces what the first made.
   await transaction.execute(
     sql`select from members where organization_id = ${organizationId} and id = ${memberId} for update`,
   )
-  const [old] = await transaction
-    .delete(accessTokens)
-    .where(ownAccessToken({ organizationId, memberId }))
-    .returning({ id: accessTokens.id })
+  await transaction.delete(accessTokens).where(ownAccessToken({ organizationId, memberId }))
   const [accessToken] = await transaction
     .insert(accessTokens)
     .values({ id, organizationId, memberId, ...record })
     .returning(accessTokenColumns)
   if (!accessToken) throw new Error('An access token was not inserted.')
-  return { accessToken, replaced: old?.id ?? null }
+  return accessToken
 }

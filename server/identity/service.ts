@@ -3,7 +3,6 @@ import { type Transaction, withOrganization } from '../database/with-organizatio
 import type { Acting, Dependencies } from '../dependencies.ts'
 import { Fault } from '../fault.ts'
 import { createId } from '../identifiers.ts'
-import { announceInvalidation } from '../tokens/invalidation.ts'
 import type { MemberPrincipal, Origin } from './principal.ts'
 import { NotAMember, SignInRefused, TooManyAttempts } from './refusals.ts'
 import type { AccessToken, Membership, Person } from './repository.ts'
@@ -162,14 +161,13 @@ export async function resetAccessToken(
   return withOrganization(database, principal, async (transaction) => {
     const { secret, record } = digester.issue('accessToken')
     const { organizationId, memberId, personId } = principal
-    const { accessToken, replaced } = await repository.replaceAccessToken(
+    const accessToken = await repository.replaceAccessToken(
       transaction,
       { id: createId('accessToken', acting), organizationId, memberId },
       record,
     )
     await repository.removeSessions(transaction, { personId })
     await recordAction(transaction, acting, 'access_token.reset', { name: principal.name, id: accessToken.id })
-    if (replaced) await announceInvalidation(transaction, replaced)
     return { accessToken, secret }
   })
 }

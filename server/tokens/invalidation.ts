@@ -1,14 +1,16 @@
-import { sql } from 'drizzle-orm'
 import pg from 'pg'
 import type { Logger } from 'pino'
-import type { Transaction } from '../database/with-organization.ts'
 import { type AccessTokenId, isId, type TokenId } from '../identifiers.ts'
 
+/** Where the triggers of migration 0004 tell of tokens that have changed: each by its id, or all of them at once. */
 const channel = 'latchkey_invalidations'
 const heartbeatPayload = 'heartbeat'
 /** Half of what the contract promises, so that one that is late keeps it. */
 const heartbeatMilliseconds = 500
-const longestReconnectMilliseconds = 2_000
+/** A heartbeat that took longer to come round is not passed on: it says how things stood, not how they stand. */
+const proofMilliseconds = 1_000
+/** With the time to connect, within the two seconds in which service is whole again once the database is back. */
+const longestReconnectMilliseconds = 500
 
 type Credential = TokenId | AccessTokenId
 
@@ -16,11 +18,6 @@ export interface InvalidationMessage {
   tokenIds: Credential[]
   everything: boolean
   sequence: number
-}
-
-/** Tells every instance, if and when the transaction commits, that cached answers about the token no longer hold. */
-export async function announceInvalidation(transaction: Transaction, tokenId: Credential): Promise<void> {
-  await transaction.execute(sql`select pg_notify(${channel}, ${tokenId})`)
 }
 
 /** What commits on any instance, passed on to this instance's subscribers. */
@@ -31,98 +28,145 @@ export interface Invalidations {
    * database, and so vouches for the whole way. Ends with `close`, and when the reader stops reading.
    */
   subscribe(): AsyncIterableIterator<InvalidationMessage>
+  /** How many streams there are that have not ended. */
+  subscriberCount(): number
+  /** Also while the database does not answer. */
   close(): Promise<void>
 }
+
+type Message = Omit<InvalidationMessage, 'sequence'>
+
+const everything: Message = { tokenIds: [], everything: true }
+const heartbeat: Message = { tokenIds: [], everything: false }
 
 /** Listens on a connection of its own, and takes it up again when it breaks. */
 export function createInvalidations({ url, log }: { url: string; log: Logger }): Invalidations {
   const subscribers = new Set<Stream>()
   let closed = false
-  let client: pg.Client | null = null
+  let listener: Listener | null = null
   let reconnectTimer: NodeJS.Timeout | undefined
-  let heartbeatTimer: NodeJS.Timeout | undefined
   let failures = 0
 
-  async function connect(): Promise<void> {
-    const connecting = new pg.Client({
-      connectionString: url,
-      options: '-c role=latchkey_server',
-      application_name: `latchkey listener ${process.pid}`,
-      connectionTimeoutMillis: 1_000,
-      query_timeout: 1_900,
-      keepAlive: true,
+  function listen(): void {
+    listener = openListener(url, {
+      onHeartbeat() {
+        if (failures > 0) log.info('listening for invalidations again')
+        failures = 0
+        publish(heartbeat)
+      },
+      onInvalidation: publish,
+      onLost(error) {
+        listener = null
+        if (failures === 0) log.warn({ error: error.message }, 'cannot listen for invalidations; trying again')
+        for (const subscriber of subscribers) subscriber.fallBehind()
+        reconnectTimer = setTimeout(listen, Math.min(longestReconnectMilliseconds, 50 * 2 ** failures++))
+      },
     })
-    let lost = false
-    const onLost = () => {
-      if (lost) return
-      lost = true
-      clearTimeout(heartbeatTimer)
-      connecting.end().catch(() => undefined)
-      if (client === connecting) client = null
-      if (!closed)
-        reconnectTimer = setTimeout(() => void connect(), Math.min(longestReconnectMilliseconds, 50 * 2 ** failures++))
-    }
-    connecting.on('error', onLost)
-    connecting.on('end', onLost)
-    connecting.on('notification', ({ payload = '' }) => {
-      if (payload === heartbeatPayload) publish([])
-      else if (isId('token', payload) || isId('accessToken', payload)) publish([payload])
-    })
-    const beat = async () => {
-      try {
-        await connecting.query(`select pg_notify('${channel}', '${heartbeatPayload}')`)
-        if (!lost && !closed) heartbeatTimer = setTimeout(() => void beat(), heartbeatMilliseconds)
-      } catch {
-        onLost()
-      }
-    }
-    try {
-      await connecting.connect()
-      await connecting.query(`listen ${channel}`)
-      client = connecting
-      if (failures > 0) log.info('listening for invalidations again')
-      failures = 0
-      for (const subscriber of subscribers) subscriber.push([], true)
-      await beat()
-    } catch (error) {
-      if (failures === 0)
-        log.warn(
-          { error: error instanceof Error ? error.message : 'unknown' },
-          'cannot listen for invalidations; trying again',
-        )
-      onLost()
-    }
   }
 
-  function publish(tokenIds: Credential[]) {
-    for (const subscriber of subscribers) subscriber.push(tokenIds, false)
+  function publish(message: Message): void {
+    for (const subscriber of subscribers) subscriber.push(message)
   }
 
-  void connect()
+  listen()
 
   return {
     subscribe() {
       const stream = new Stream(() => subscribers.delete(stream))
-      // Without a connection the stream stays silent until there is one: silence is what a verifier distrusts.
-      if (client) stream.push([], true)
       subscribers.add(stream)
+      if (closed) void stream.return()
+      // Without a proof the stream stays silent until there is one: silence is what a verifier distrusts.
+      else if (listener?.isProven()) stream.push(everything)
       return stream
     },
+    subscriberCount: () => subscribers.size,
     async close() {
       closed = true
       clearTimeout(reconnectTimer)
-      clearTimeout(heartbeatTimer)
+      listener?.close()
       for (const subscriber of [...subscribers]) await subscriber.return()
-      await client?.end().catch(() => undefined)
     },
   }
+}
+
+interface Listener {
+  /** Whether a heartbeat that was sent within the last second has come round. */
+  isProven(): boolean
+  close(): void
+}
+
+/** One connection, until it is lost, which is told once, or is closed. */
+function openListener(
+  url: string,
+  handle: { onHeartbeat(): void; onInvalidation(message: Message): void; onLost(error: Error): void },
+): Listener {
+  const client = new pg.Client({
+    connectionString: url,
+    options: '-c role=latchkey_server',
+    application_name: `latchkey listener ${process.pid}`,
+    connectionTimeoutMillis: 1_000,
+    query_timeout: 1_900,
+    keepAlive: true,
+  })
+  let open = true
+  let backend: number | null = null
+  let beatTimer: NodeJS.Timeout | undefined
+  let sentAt = Number.NEGATIVE_INFINITY
+  let provenAt = Number.NEGATIVE_INFINITY
+
+  const isProven = () => performance.now() - provenAt < proofMilliseconds
+  function close(): void {
+    open = false
+    clearTimeout(beatTimer)
+    // Not `end`, which would wait for a database that may never answer.
+    client.connection.stream.destroy()
+  }
+  function lose(error: Error): void {
+    if (!open) return
+    close()
+    handle.onLost(error)
+  }
+  async function beat(): Promise<void> {
+    sentAt = performance.now()
+    await client.query(`select pg_notify('${channel}', '${heartbeatPayload}')`)
+    if (open) beatTimer = setTimeout(() => beat().catch(lose), heartbeatMilliseconds)
+  }
+  async function listen(): Promise<void> {
+    await client.connect()
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+    backend = rows[0]?.pid ?? null
+    await client.query(`listen ${channel}`)
+    await beat()
+  }
+
+  client.on('error', lose)
+  client.on('end', () => lose(new Error('The connection has ended.')))
+  client.on('notification', ({ processId, payload = '' }) => {
+    if (!open) return
+    if (payload !== heartbeatPayload) return handle.onInvalidation(readPayload(payload))
+    // Of other instances’ heartbeats nobody here knows when they were sent.
+    if (processId !== backend) return
+    provenAt = sentAt
+    if (isProven()) handle.onHeartbeat()
+  })
+  listen().catch(lose)
+  return { isProven, close }
+}
+
+/** What this version does not know, a later version’s trigger has sent: it may mean any token. */
+function readPayload(payload: string): Message {
+  return isId('token', payload) || isId('accessToken', payload)
+    ? { tokenIds: [payload], everything: false }
+    : everything
 }
 
 /** A reader so slow that this many messages wait is told to drop everything instead. */
 const mostWaiting = 1_000
 
 class Stream implements AsyncIterableIterator<InvalidationMessage> {
-  #waiting: { tokenIds: Credential[]; everything: boolean }[] = []
+  #waiting: Message[] = []
+  /** Whether something may have happened that the reader will never hear of. */
+  #behind = true
   #wake: (() => void) | null = null
   #done = false
   #sequence = 0
@@ -132,10 +176,16 @@ class Stream implements AsyncIterableIterator<InvalidationMessage> {
     this.#onReturn = onReturn
   }
 
-  push(tokenIds: Credential[], everything: boolean) {
-    if (everything || this.#waiting.length >= mostWaiting) this.#waiting = [{ tokenIds: [], everything: true }]
-    else this.#waiting.push({ tokenIds, everything })
+  push(message: Message) {
+    if (this.#behind || message.everything || this.#waiting.length >= mostWaiting) this.#waiting = [everything]
+    else this.#waiting.push(message)
+    this.#behind = false
     this.#wake?.()
+  }
+
+  /** The next message, whatever it is, becomes `everything`. */
+  fallBehind() {
+    this.#behind = true
   }
 
   async next(): Promise<IteratorResult<InvalidationMessage>> {

@@ -5,7 +5,6 @@ import { type Transaction, withOrganization } from '../database/with-organizatio
 import type { Acting } from '../dependencies.ts'
 import { createId, type OrganizationId, type TokenId } from '../identifiers.ts'
 import { InvalidInput } from '../refusal.ts'
-import { announceInvalidation } from './invalidation.ts'
 import { IdempotencyKeyReused, LabelTaken, TokenNotFound } from './refusals.ts'
 import type { IntegrationToken, TokenFilter, TokenSort } from './repository.ts'
 import * as repository from './repository.ts'
@@ -150,7 +149,6 @@ export async function updateToken(acting: Acting, tokenId: string, input: unknow
       await insertChecked(after.label, () =>
         repository.changeToken(transaction, { organizationId, tokenId: before.id }, after),
       )
-      await announceInvalidation(transaction, before.id)
     }
     if (described) await recordAction(transaction, acting, 'token.updated', target)
     if (after.enabled !== before.enabled) {
@@ -171,7 +169,6 @@ export async function regenerateToken(acting: Acting, tokenId: string, input: un
     const { secret, record } = digester.issue('integrationToken')
     await repository.replaceSecret(transaction, { organizationId, tokenId: token.id, overlapSeconds }, record)
     await recordAction(transaction, acting, 'token.regenerated', { name: token.label, id: token.id })
-    await announceInvalidation(transaction, token.id)
     return { token: await read(transaction, organizationId, token.id), secret }
   })
 }
@@ -183,7 +180,6 @@ export async function deleteToken(acting: Acting, tokenId: string): Promise<Toke
     const token = await repository.removeToken(transaction, { organizationId: principal.organizationId, tokenId })
     if (!token) throw new TokenNotFound()
     await recordAction(transaction, acting, 'token.deleted', { name: token.label, id: token.id })
-    await announceInvalidation(transaction, token.id)
     return token.id
   })
 }
