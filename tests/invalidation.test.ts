@@ -8,12 +8,14 @@ import {
   createVerifier,
   type Verdict,
   type Verifier,
+  VerifierCredentialError,
   type VerifierOptions,
   VerifierUnavailableError,
 } from '@latchkey/sdk/verifier'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createId } from '../server/identifiers.ts'
+import { addService, removeService } from '../server/identity/services.ts'
 import { createInvalidations } from '../server/tokens/invalidation.ts'
 import { openWire, slowMilliseconds } from './wire.ts'
 import { openWorld, password, serve, serverKey, type TestOrganization, type World } from './world.ts'
@@ -501,7 +503,7 @@ interface Message {
 }
 
 /** Reads the subscription as any client of the protocol could. */
-function subscribe(stack: AsyncDisposableStack, url: string) {
+function subscribe(stack: AsyncDisposableStack, url: string, secret = world.service.secret) {
   const messages: Message[] = []
   const abort = new AbortController()
   async function read() {
@@ -509,7 +511,7 @@ function subscribe(stack: AsyncDisposableStack, url: string) {
       method: 'POST',
       signal: abort.signal,
       headers: {
-        authorization: `Bearer ${world.service.secret}`,
+        authorization: `Bearer ${secret}`,
         accept: 'text/event-stream',
         'content-type': 'application/json',
       },
@@ -526,13 +528,13 @@ function subscribe(stack: AsyncDisposableStack, url: string) {
       }
     }
   }
-  const reading = read().catch(() => undefined)
+  const ended = read().catch(() => undefined)
   const close = async () => {
     abort.abort()
-    await reading
+    await ended
   }
   stack.defer(close)
-  return { messages, close }
+  return { messages, ended, close }
 }
 
 describe('the subscription tokenInvalidations', () => {
@@ -616,6 +618,26 @@ describe('the subscription tokenInvalidations', () => {
       expect(late.messages[0]?.sequence).toBe(0)
     },
   )
+
+  it('ends within two seconds for a service that was removed, whose verifier then trusts its cache no longer', async () => {
+    await using stack = new AsyncDisposableStack()
+    const { secret } = await create()
+    const service = await addService(world.dependencies, 'dismissed')
+    const { messages, ended } = subscribe(stack, other.url, service)
+    const kept = subscribe(stack, other.url)
+    const verifier = createVerifier({ url: other.url, credential: service, stalenessBoundMilliseconds: 2_000 })
+    stack.defer(() => verifier.close())
+    await until(() => verifier.metrics().state === 'live' && messages.length > 0)
+    expect(await verifier.verify(secret)).toMatchObject({ active: true })
+    await removeService(world.dependencies, 'dismissed')
+    const removed = performance.now()
+    await ended
+    expect(performance.now() - removed).toBeLessThan(2_000)
+    await until(() => verifier.metrics().state === 'stale')
+    await expect(verifier.verify(secret)).rejects.toBeInstanceOf(VerifierCredentialError)
+    const before = kept.messages.length
+    await until(() => kept.messages.length > before)
+  })
 
   it('forgets a subscriber that goes away', async () => {
     await using stack = new AsyncDisposableStack()

@@ -15,7 +15,8 @@ export interface Question {
   usedFrom: string | null
 }
 
-interface WaitingQuestion extends Question {
+interface PendingQuestion extends Question {
+  readonly askedAt: number
   readonly answer: Promise<Verdict>
   readonly resolve: (verdict: Verdict) => void
   readonly reject: (error: unknown) => void
@@ -42,31 +43,53 @@ export function createQuestions({
   timeoutMilliseconds: number
   signal: AbortSignal
 }): Questions {
-  const waiting = new Map<string, WaitingQuestion>()
+  /** Of these no call has been made yet. */
+  const waiting = new Map<string, PendingQuestion>()
+  /** Of all that have no answer, the oldest first. */
+  const pending = new Set<PendingQuestion>()
   const calls = new Set<Promise<void>>()
+  let deadline: ReturnType<typeof setTimeout> | undefined
 
-  function add(secret: string, usedFrom: string | null): WaitingQuestion {
-    let resolve: WaitingQuestion['resolve'] = () => undefined
-    let reject: WaitingQuestion['reject'] = () => undefined
+  function add(secret: string, usedFrom: string | null): PendingQuestion {
+    let resolve: PendingQuestion['resolve'] = () => undefined
+    let reject: PendingQuestion['reject'] = () => undefined
     const answer = new Promise<Verdict>((...settle) => {
       ;[resolve, reject] = settle
     })
-    const question = { secret, usedFrom, answer, resolve, reject }
-    const timer = setTimeout(() => {
-      if (waiting.get(secret) === question) waiting.delete(secret)
-      reject(new VerifierUnavailableError(`there was no answer within ${timeoutMilliseconds} ms`))
-    }, timeoutMilliseconds)
-    const stop = () => clearTimeout(timer)
-    answer.then(stop, stop)
+    const question = { secret, usedFrom, askedAt: performance.now(), answer, resolve, reject }
     waiting.set(secret, question)
+    pending.add(question)
+    deadline ??= setTimeout(rejectLate, timeoutMilliseconds)
     return question
+  }
+
+  /** One timer for all, that of the oldest. */
+  function rejectLate(): void {
+    deadline = undefined
+    for (const question of pending) {
+      const left = question.askedAt + timeoutMilliseconds - performance.now()
+      if (left > 0) {
+        deadline = setTimeout(rejectLate, left)
+        return
+      }
+      if (waiting.get(question.secret) === question) waiting.delete(question.secret)
+      close(question)
+      question.reject(new VerifierUnavailableError(`there was no answer within ${timeoutMilliseconds} ms`))
+    }
+  }
+
+  function close(question: PendingQuestion): void {
+    pending.delete(question)
+    if (pending.size > 0) return
+    clearTimeout(deadline)
+    deadline = undefined
   }
 
   function send(): void {
     while (waiting.size > 0 && calls.size < mostCalls) {
       const share = Math.ceil(waiting.size / (mostCalls - calls.size))
       const size = Math.min(mostInOneCall, Math.max(worthOneCall, share))
-      const batch: WaitingQuestion[] = []
+      const batch: PendingQuestion[] = []
       for (const question of waiting.values()) {
         waiting.delete(question.secret)
         if (batch.push(question) === size) break
@@ -79,17 +102,21 @@ export function createQuestions({
     }
   }
 
-  async function answer(batch: WaitingQuestion[]): Promise<void> {
+  async function answer(batch: PendingQuestion[]): Promise<void> {
     try {
       const verdicts = await call(batch)
       for (const [index, verdict] of verdicts.entries()) batch[index]?.resolve(verdict)
     } catch (error) {
       for (const { reject } of batch) reject(error)
     }
+    for (const question of batch) close(question)
   }
 
   signal.addEventListener('abort', () => {
-    for (const { reject } of waiting.values()) reject(signal.reason)
+    for (const question of waiting.values()) {
+      close(question)
+      question.reject(signal.reason)
+    }
     waiting.clear()
   })
 

@@ -17,6 +17,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -55,6 +56,7 @@ const logTailLines = 12
 const pollMilliseconds = 20
 
 const settings = {
+  shared_buffers: `${Math.max(128, Math.floor(memoryMebibytes() / 4))}MB`,
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
   max_connections: '200',
@@ -67,6 +69,15 @@ const settings = {
   log_min_error_statement: 'panic',
   log_error_verbosity: 'terse',
   log_checkpoints: 'off',
+}
+
+/**
+ * What this process may use. A quarter of it is where PostgreSQL's documentation says to start with `shared_buffers`; of
+ * the 128 MB that it would take otherwise, a million tokens with their indexes need several times as much.
+ */
+function memoryMebibytes(): number {
+  const limit = process.constrainedMemory()
+  return Math.min(totalmem(), limit > 0 ? limit : Number.POSITIVE_INFINITY) / 2 ** 20
 }
 
 /**

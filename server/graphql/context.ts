@@ -9,6 +9,8 @@ export interface Context extends Dependencies {
   credentialRefused: boolean
   origin: Origin
   session: SessionCookie
+  /** Asks anew, for an answer that outlives the request: whoever it is for may be refused by now. */
+  isStillAccepted(): Promise<boolean>
 }
 
 export interface SessionCookie {

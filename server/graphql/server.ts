@@ -103,7 +103,8 @@ export function createGraphQLServer(
 
   async function createContext({ request, origin, setCookies }: { request: Request } & Incoming): Promise<Context> {
     const credential = readCredential(request, cookies)
-    const principal = credential ? await authenticate(dependencies, credential, origin) : null
+    const identify = async () => (credential ? authenticate(dependencies, credential, origin) : null)
+    const principal = await identify()
     if (principal?.kind === 'integrationToken' && principal.permissions.includes('scim:provision')) {
       await withOrganization(dependencies.database, principal, (transaction) =>
         recordAction(transaction, { ...dependencies, principal, origin }, 'access.denied', {
@@ -117,7 +118,14 @@ export function createGraphQLServer(
       set: (secret, expiresAt) => setCookies.push(cookies.set(secret, expiresAt)),
       clear: () => setCookies.push(cookies.clear()),
     }
-    return { ...dependencies, principal, credentialRefused: credential !== null && principal === null, origin, session }
+    return {
+      ...dependencies,
+      principal,
+      credentialRefused: credential !== null && principal === null,
+      origin,
+      session,
+      isStillAccepted: async () => (await identify()) !== null,
+    }
   }
 
   /** Nothing for other origins: Yoga's own list would answer them “null”, which is what sandboxed pages call themselves. */

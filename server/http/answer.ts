@@ -8,6 +8,9 @@ export const commonHeaders = {
   'x-frame-options': 'DENY',
 } as const
 
+/** Names and values in turn, as Node writes them fastest. */
+const jsonHeaders = Object.entries({ ...commonHeaders, 'content-type': 'application/json' }).flat()
+
 export function answerJson(
   response: ServerResponse,
   status: number,
@@ -15,12 +18,8 @@ export function answerJson(
   headers: Record<string, string> = {},
 ): void {
   const text = JSON.stringify(body)
-  response.writeHead(status, {
-    ...commonHeaders,
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(text),
-    ...headers,
-  })
+  const length = String(Buffer.byteLength(text))
+  response.writeHead(status, [...jsonHeaders, 'content-length', length, ...Object.entries(headers).flat()])
   response.end(text)
 }
 

@@ -12,7 +12,7 @@ const largestBatch = 512
  * While a statement is under way, questions gather for the next: until that one is answered, until so many wait that the
  * cost of another is spread thin, or until one has waited for as long as a statement should never take.
  */
-const worthwhileBatch = 32
+const worthwhileBatch = 28
 const mostStatements = 4
 /** Beyond this, waiting would outlast the caller's patience: they are told to come back instead. */
 const longestQueue = 10_000
@@ -49,9 +49,8 @@ interface Question {
 export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): CredentialLookup {
   /** Only of questions that no statement carries yet: one that is under way may have read already what changed since. */
   const waiting = new Map<string, Question>()
-  /** The oldest first. */
-  const unanswered = new Set<Question>()
-  let inFlight = 0
+  /** What the statements carry that are under way. */
+  const sent = new Set<Question[]>()
   let scheduled = false
   let checking = false
 
@@ -63,23 +62,28 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
     })
     const question = { kind, digest, answer, resolve, reject, askedAt: performance.now(), isGone: null, row: null }
     waiting.set(kind + digest, question)
-    unanswered.add(question)
     if (!checking) checkLater()
     return question
   }
 
   function checkForDelay(): void {
     const now = performance.now()
-    for (const question of unanswered) {
-      if (now - question.askedAt < patienceMilliseconds) break
-      unanswered.delete(question)
-      waiting.delete(question.kind + question.digest)
-      question.reject(new DatabaseUnavailable('no answer in time'))
+    for (const [key, question] of waiting) {
+      if (!isLate(question, now)) break
+      waiting.delete(key)
     }
+    for (const batch of sent) for (const question of batch) if (!isLate(question, now)) break
     const [oldest] = waiting.values()
-    if (oldest && now - oldest.askedAt >= checkMilliseconds && inFlight < mostStatements) send()
+    if (oldest && now - oldest.askedAt >= checkMilliseconds && sent.size < mostStatements) send()
     checking = false
-    if (unanswered.size > 0) checkLater()
+    if (waiting.size + sent.size > 0) checkLater()
+  }
+
+  /** Whoever asked too long ago is told so, whether or not the answer comes yet. */
+  function isLate({ askedAt, reject }: Question, now: number): boolean {
+    if (now - askedAt < patienceMilliseconds) return false
+    reject(new DatabaseUnavailable('no answer in time'))
+    return true
   }
 
   function checkLater(): void {
@@ -87,22 +91,25 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
     setTimeout(checkForDelay, checkMilliseconds)
   }
 
-  /** At the end of a turn of the event loop, so that all that it brings goes together. */
+  /** Once a turn of the event loop has brought no more: under load each brings a few, and a statement costs as much as ten. */
   function schedule(): void {
     if (scheduled) return
     scheduled = true
+    const before = waiting.size
     setImmediate(() => {
       scheduled = false
-      if (inFlight === 0 && waiting.size > 0) send()
+      if (sent.size > 0 || waiting.size === 0) return
+      if (waiting.size > before) schedule()
+      else send()
     })
   }
 
   function send(): void {
     const batch = nextBatch()
     if (batch.length === 0) return
-    inFlight++
+    sent.add(batch)
     void answer(batch).finally(() => {
-      inFlight--
+      sent.delete(batch)
       schedule()
     })
   }
@@ -112,10 +119,8 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
     for (const [key, question] of waiting) {
       if (batch.length === largestBatch) break
       waiting.delete(key)
-      if (question.isGone?.()) {
-        unanswered.delete(question)
-        question.resolve(null)
-      } else batch.push(question)
+      if (question.isGone?.()) question.resolve(null)
+      else batch.push(question)
     }
     return batch
   }
@@ -140,7 +145,6 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
       const reason = isUnavailable(error) ? new DatabaseUnavailable(error) : error
       for (const { reject } of batch) reject(reason)
     }
-    for (const question of batch) unanswered.delete(question)
   }
 
   return {
@@ -151,8 +155,8 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
       }
       const question = known ?? add(kind, digest)
       question.isGone = known ? both(known.isGone, isGone) : (isGone ?? null)
-      if (waiting.size >= worthwhileBatch && inFlight < mostStatements) send()
-      else if (inFlight === 0) schedule()
+      if (waiting.size >= worthwhileBatch && sent.size < mostStatements) send()
+      else if (sent.size === 0) schedule()
       return question.answer
     },
   }

@@ -66,6 +66,9 @@ async function readForm(request: IncomingMessage): Promise<{ token: string; used
   if (!/^application\/x-www-form-urlencoded *(;|$)/i.test(request.headers['content-type'] ?? '')) {
     throw new InvalidRequest(415, 'Send the token as application/x-www-form-urlencoded, as in “token=…”.')
   }
+  // Nothing in it that would have to be decoded, as nearly always.
+  const [, plain] = /^token=(\w+)$/.exec(body) ?? []
+  if (plain !== undefined) return { token: plain, usedFrom: null }
   const form = new URLSearchParams(body)
   const [token, ...others] = form.getAll('token')
   if (!token || others.length > 0) throw new InvalidRequest(400, 'Send exactly one parameter “token”.')

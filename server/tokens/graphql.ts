@@ -1,10 +1,10 @@
 import { Fault } from '../fault.ts'
 import { admins, builder } from '../graphql/builder.ts'
-import { acting } from '../graphql/context.ts'
+import { acting, type Context } from '../graphql/context.ts'
 import { node, pageInfo } from '../graphql/node.ts'
 import { memberType, organizationRole } from '../organizations/graphql.ts'
 import { InvalidInput } from '../refusal.ts'
-import type { InvalidationMessage } from './invalidation.ts'
+import type { InvalidationMessage, Invalidations } from './invalidation.ts'
 import { IdempotencyKeyReused, LabelTaken, TokenNotFound } from './refusals.ts'
 import { type IntegrationToken, type TokenSecret, tokenSorts } from './repository.ts'
 import type { TokenRole } from './roles.ts'
@@ -387,7 +387,34 @@ builder.subscriptionField('tokenInvalidations', (t) =>
     description:
       'Pushed to internal services the moment a token changes in a way that cached answers must not outlive.',
     directives: { hasPermission: { permission: 'tokens:verify' } },
-    subscribe: (_root, _args, context) => context.invalidations.subscribe(),
+    subscribe: (_root, _args, context) => whileAccepted(context.invalidations.subscribe(), context),
     resolve: (message) => message,
   }),
 )
+
+const acceptedForMilliseconds = 1_000
+
+/**
+ * A stream lasts for days. It ends within two seconds of the credential that opened it, since a message comes each second;
+ * and where that cannot be told, since whoever listens will take it up again.
+ */
+function whileAccepted(
+  stream: ReturnType<Invalidations['subscribe']>,
+  { isStillAccepted }: Context,
+): AsyncIterableIterator<InvalidationMessage> {
+  const end = async (): Promise<IteratorResult<InvalidationMessage>> =>
+    (await stream.return?.()) ?? { done: true, value: undefined }
+  let knownAt = performance.now()
+  return {
+    async next() {
+      const message = await stream.next()
+      if (message.done || performance.now() - knownAt < acceptedForMilliseconds) return message
+      knownAt = performance.now()
+      return (await isStillAccepted().catch(() => false)) ? message : end()
+    },
+    return: end,
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}

@@ -44,14 +44,13 @@ export async function verifyTokenHashes(
   isGone?: () => boolean,
 ): Promise<(AcceptedToken | null)[]> {
   const { credentials, digester } = authentication
-  return Promise.all(
-    hashes.map(async (text, index) => {
+  const found = await Promise.all(
+    hashes.map((text) => {
       const sha256 = parseHash(text)
-      if (sha256 === null) return null
-      const credential = await credentials.find('bearer', digester.digestOfHash(sha256), isGone)
-      return judge(authentication, tokenOf(credential), usedFrom[index] ?? null)
+      return sha256 === null ? null : credentials.find('bearer', digester.digestOfHash(sha256), isGone)
     }),
   )
+  return found.map((credential, index) => judge(authentication, tokenOf(credential), usedFrom[index] ?? null))
 }
 
 /** What is on record of a presented secret. Leaves no trace: that is for `judge`, once the caller is known to be entitled to ask. */
