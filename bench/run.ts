@@ -1,6 +1,7 @@
 /** `npm run bench [name …]`: the named benchmarks, or all of them, one after the other. */
 const benchmarks: Record<string, () => Promise<unknown>> = {
   'token-list': () => import('./token-list.ts').then(({ measureTokenList }) => measureTokenList()),
+  verification: () => import('./verification.ts').then(({ measureVerification }) => measureVerification()),
 }
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith('-'))
