@@ -1,4 +1,3 @@
-import type pg from 'pg'
 import { DatabaseUnavailable, isUnavailable } from '../database/unavailable.ts'
 import { isId } from '../identifiers.ts'
 import { isOrganizationRole } from '../organizations/roles.ts'
@@ -45,13 +44,28 @@ interface Question {
   row: Row | null
 }
 
+interface Statement {
+  name: string
+  text: string
+  rowMode: 'array'
+  types: typeof asText
+  /** The digests of each table that is asked, 32 bytes each. */
+  values: Buffer[]
+}
+
+/** The pool of the role that finds credentials in every organization. */
+export interface LookupPool {
+  query(statement: Statement): Promise<{ rows: Row[] }>
+}
+
 /** Gathers the questions of concurrent requests into one statement: exact like a look-up of one's own, at a fraction of its cost. */
-export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): CredentialLookup {
+export function createCredentialLookup({ lookup }: { lookup: LookupPool }): CredentialLookup {
   /** Only of questions that no statement carries yet: one that is under way may have read already what changed since. */
   const waiting = new Map<string, Question>()
   /** What the statements carry that are under way. */
   const sent = new Set<Question[]>()
   let scheduled = false
+  let sending = false
   let checking = false
 
   function add(kind: LookupKind, digest: Digest): Question {
@@ -98,9 +112,24 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
     const before = waiting.size
     setImmediate(() => {
       scheduled = false
-      if (sent.size > 0 || waiting.size === 0) return
-      if (waiting.size > before) schedule()
+      if (!maySend()) return
+      if (waiting.size > before && waiting.size < worthwhileBatch) schedule()
       else send()
+    })
+  }
+
+  function maySend(): boolean {
+    if (sent.size === 0) return waiting.size > 0
+    return waiting.size >= worthwhileBatch && sent.size < mostStatements
+  }
+
+  /** Not at once: a request about many secrets asks for all of them in one go. */
+  function sendSoon(): void {
+    if (sending || !maySend()) return
+    sending = true
+    queueMicrotask(() => {
+      sending = false
+      if (maySend()) send()
     })
   }
 
@@ -129,7 +158,7 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
     try {
       const asked = tables.map(({ kinds }) => batch.filter(({ kind }) => kinds.includes(kind)))
       const concerned = asked.flatMap((questions, table) => (questions.length > 0 ? [table] : []))
-      const { rows } = await lookup.query<Row, Buffer[]>({
+      const { rows } = await lookup.query({
         name: `credentials of ${concerned.join()}`,
         text: statementOf(concerned),
         rowMode: 'array',
@@ -155,8 +184,8 @@ export function createCredentialLookup({ lookup }: { lookup: pg.Pool }): Credent
       }
       const question = known ?? add(kind, digest)
       question.isGone = known ? both(known.isGone, isGone) : (isGone ?? null)
-      if (waiting.size >= worthwhileBatch && sent.size < mostStatements) send()
-      else if (sent.size === 0) schedule()
+      if (waiting.size >= worthwhileBatch) sendSoon()
+      else if (maySend()) schedule()
       return question.answer
     },
   }
@@ -251,7 +280,7 @@ function statementOf(concerned: number[]): string {
 }
 
 /** As PostgreSQL writes them. */
-type Row = [
+export type Row = [
   table: string,
   question: string,
   id: string,

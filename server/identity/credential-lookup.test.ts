@@ -1,0 +1,228 @@
+import { randomBytes } from 'node:crypto'
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { DatabaseUnavailable } from '../database/unavailable.ts'
+import { createId } from '../identifiers.ts'
+import { createCredentialLookup, type LookupPool, type Row } from './credential-lookup.ts'
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+interface Asked {
+  digests: string[]
+  answer(rows?: Row[]): void
+  fail(error: Error): void
+}
+
+/** A database that answers when it is told to. */
+function openDatabase() {
+  const asked: Asked[] = []
+  const lookup: LookupPool = {
+    query: ({ values }) =>
+      new Promise((resolve, reject) => {
+        const bytes = Buffer.concat(values)
+        const digests = Array.from({ length: bytes.length / 32 }, (_, nth) =>
+          bytes.toString('latin1', nth * 32, nth * 32 + 32),
+        )
+        asked.push({
+          digests,
+          answer: (rows = digests.map((_, nth) => rowOf(nth))) => resolve({ rows }),
+          fail: reject,
+        })
+      }),
+  }
+  return { asked, ...createCredentialLookup({ lookup }) }
+}
+
+const source = { now: () => new Date(), randomBytes }
+const ids = { service: createId('service', source) }
+function rowOf(question: number, id: string = ids.service): Row {
+  return [
+    '3',
+    String(question),
+    id,
+    null,
+    `service ${question}`,
+    null,
+    'tokens:verify',
+    null,
+    null,
+    '0',
+    null,
+    null,
+    't',
+    'f',
+    'f',
+  ]
+}
+const digest = () => randomBytes(32).toString('latin1')
+const digests = (count: number) => Array.from({ length: count }, digest)
+const sizes = (asked: Asked[]) => asked.map((statement) => statement.digests.length)
+/** The turns of the event loop that gathering may take. */
+async function settle() {
+  for (let turns = 0; turns < 4; turns++) await turn()
+}
+
+describe('gathering', () => {
+  it('asks in one statement what came together, equal questions once, and gives each asker its own answer', async () => {
+    const { asked, find } = openDatabase()
+    const [one = '', other = ''] = digests(2)
+    const answers = Promise.all([one, other, one].map((known) => find('service', known)))
+    await settle()
+    expect(asked.map((statement) => statement.digests)).toEqual([[one, other]])
+    asked[0]?.answer([rowOf(1)])
+    expect((await answers).map((credential) => credential?.digest)).toEqual([undefined, other, undefined])
+  })
+
+  it('never answers with a statement that began before the question came', async () => {
+    const { asked, find } = openDatabase()
+    const known = digest()
+    const early = find('service', known)
+    await settle()
+    const late = find('service', known)
+    asked[0]?.answer()
+    expect(await early).toMatchObject({ kind: 'service' })
+    await settle()
+    expect(asked).toHaveLength(2)
+    asked[1]?.answer([])
+    expect(await late).toBeNull()
+  })
+
+  it('waits, while a statement is under way, until it is answered or another one is worth its cost', async () => {
+    const { asked, find } = openDatabase()
+    const ask = (count: number) => {
+      for (const known of digests(count)) find('service', known).catch(() => undefined)
+    }
+    ask(1)
+    await settle()
+    ask(27)
+    await settle()
+    expect(sizes(asked)).toEqual([1])
+    ask(1)
+    await settle()
+    expect(sizes(asked)).toEqual([1, 28])
+    ask(5)
+    asked[0]?.answer()
+    asked[1]?.answer()
+    await settle()
+    expect(sizes(asked)).toEqual([1, 28, 5])
+  })
+
+  it('asks about 512 at once at most, in four statements at most', async () => {
+    const { asked, find } = openDatabase()
+    const answers = Promise.all(digests(5 * 512 + 3).map((known) => find('service', known)))
+    await settle()
+    for (let step = 0; step < 12; step++) {
+      for (const statement of asked.slice()) statement.answer()
+      await settle()
+      expect(Math.max(...sizes(asked))).toBeLessThanOrEqual(512)
+    }
+    expect(await answers).toHaveLength(5 * 512 + 3)
+    expect(sizes(asked).reduce((sum, size) => sum + size, 0)).toBe(5 * 512 + 3)
+
+    const busy = openDatabase()
+    for (let step = 0; step < 10; step++) {
+      for (const known of digests(40)) busy.find('service', known).catch(() => undefined)
+      await settle()
+    }
+    expect(sizes(busy.asked)).toEqual([40, 40, 40, 40])
+  })
+})
+
+describe('a look-up that cannot be answered', () => {
+  it('is turned away at once where 10,000 wait already, which a merged question does not count for', async () => {
+    const { asked, find } = openDatabase()
+    const [first = '', ...others] = digests(4 * 512 + 10_000)
+    for (let at = 0; at < 4; at++) {
+      for (const known of others.splice(0, 512)) find('service', known).catch(() => undefined)
+      await settle()
+    }
+    expect(asked).toHaveLength(4)
+    for (const known of [first, ...others]) find('service', known).catch(() => undefined)
+    expect(await find('service', digest()).catch(({ cause }: Error) => cause)).toBe('too many questions wait')
+    const merged = vi.fn()
+    find('service', first).catch(merged)
+    await settle()
+    expect(merged).not.toHaveBeenCalled()
+  })
+
+  it('is told so within two seconds, whether it waits or its statement is under way', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    const { asked, find } = openDatabase()
+    const lost: string[] = []
+    find('service', digest()).catch((error: Error) => lost.push(`first: ${error.constructor.name}`))
+    await settle()
+    find('service', digest()).catch((error: Error) => lost.push(`second: ${error.constructor.name}`))
+    await settle()
+    expect(asked).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(1_800)
+    expect(lost).toEqual([])
+    await vi.advanceTimersByTimeAsync(150)
+    expect(lost.sort()).toEqual(['first: DatabaseUnavailable', 'second: DatabaseUnavailable'])
+  })
+
+  it('does not hold up another for long: one that has waited goes in a statement of its own', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    const { asked, find } = openDatabase()
+    find('service', digest()).catch(() => undefined)
+    await settle()
+    const second = find('service', digest())
+    await vi.advanceTimersByTimeAsync(150)
+    expect(sizes(asked)).toEqual([1, 1])
+    asked[1]?.answer()
+    expect(await second).toMatchObject({ kind: 'service' })
+  })
+
+  it('fails those who asked for it, and none of its neighbours', async () => {
+    const { asked, find } = openDatabase()
+    const [damaged, good] = [find('service', digest()), find('service', digest())]
+    const failure = damaged.catch((error: Error) => error.message)
+    await settle()
+    asked[0]?.answer([rowOf(0, 'no id'), rowOf(1)])
+    expect(await failure).toContain('does not have the form')
+    expect(await good).toMatchObject({ kind: 'service', name: 'service 1' })
+  })
+
+  it('fails with its statement, and the next one is asked anew', async () => {
+    const { asked, find } = openDatabase()
+    const first = find('service', digest()).catch((error: Error) => error)
+    await settle()
+    asked[0]?.fail(new Error('Connection terminated unexpectedly'))
+    expect(await first).toBeInstanceOf(DatabaseUnavailable)
+    const second = find('service', digest())
+    await settle()
+    asked[1]?.answer()
+    expect(await second).toMatchObject({ kind: 'service' })
+  })
+})
+
+describe('a caller that has gone away', () => {
+  it('costs nothing: the database is not asked', async () => {
+    const { asked, find } = openDatabase()
+    expect(await find('service', digest(), () => true)).toBeNull()
+    expect(asked).toEqual([])
+    const kept = digest()
+    const answers = Promise.all([find('service', digest(), () => true), find('service', kept, () => false)])
+    await settle()
+    expect(asked.map((statement) => statement.digests)).toEqual([[kept]])
+    asked[0]?.answer()
+    expect(await answers).toMatchObject([null, { kind: 'service' }])
+  })
+
+  it('takes nothing from another who asked the same, whichever came first', async () => {
+    for (const callers of [
+      [() => true, () => false],
+      [() => false, () => true],
+      [() => true, undefined],
+      [undefined, () => true],
+    ]) {
+      const { asked, find } = openDatabase()
+      const known = digest()
+      const answers = Promise.all(callers.map((isGone) => find('service', known, isGone)))
+      await settle()
+      asked[0]?.answer()
+      expect(await answers).toMatchObject([{ kind: 'service' }, { kind: 'service' }])
+    }
+  })
+})
