@@ -22,6 +22,7 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { DataDirectoryInUse, type EmbeddedDatabase, startEmbeddedDatabase } from '../server/database/embedded.ts'
+import { openBeside } from '../server/database/embedded-beside.ts'
 
 const checkout = fileURLToPath(new URL('..', import.meta.url))
 /** Two accounts that every Linux has. */
@@ -182,6 +183,32 @@ describe('the embedded database', { timeout: 60_000 }, () => {
     owner.signal('SIGTERM')
     expect(await owner.ended).toBe(0)
     expect((await start(directory)).database.origin).toBe('started')
+  })
+
+  it('neither takes over nor joins a server that is about to stop, though nobody holds its locks any more', async () => {
+    const directory = newDirectory()
+    const owner = startOwner({ directory })
+    await owner.next('ready')
+    const lock = join(directory, 'postgres/data/postmaster.pid')
+    const running = readFileSync(lock, 'utf8')
+    expect(running).toMatch(/\nready *\n/)
+    writeFileSync(lock, running.replace(/\nready *\n/, '\nstopping\n'))
+    const settled: string[] = []
+    // Its owner is there, as where the sessions of one that stops end one by one.
+    const joined = openBeside({ directory, announce: () => {} }).finally(() => settled.push('joined'))
+    await delay(700)
+    expect(settled).toEqual([])
+    await owner.kill()
+    const taken = start(directory).finally(() => settled.push('taken over'))
+    await delay(700)
+    expect(settled).toEqual([])
+    writeFileSync(lock, running)
+    const outcomes = await Promise.allSettled([joined, taken])
+    expect(outcomes.map(({ status }) => status)).toContain('fulfilled')
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(DataDirectoryInUse)
+    }
+    await (await joined).close()
   })
 
   it('lets exactly one of several first starts at the same moment win, and refuses the others clearly', async () => {

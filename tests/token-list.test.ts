@@ -314,10 +314,12 @@ describe('the filters', () => {
 describe('what a page costs', () => {
   it('is the same few statements for one token as for a hundred, and a bounded number for any filter', async () => {
     const spy = vi.spyOn(pg.Client.prototype, 'query')
+    // Once a second, whatever is asked: the last use of the session that asks, and the listener's heartbeat.
+    const besides = /^update \w+ set last_used_at|^select pg_notify/
     const statementsOf = async (request: Request) => {
       spy.mockClear()
       await list(many, { ...request, withTotalCount: true })
-      return spy.mock.calls.length
+      return spy.mock.calls.filter(([statement]) => !(typeof statement === 'string' && besides.test(statement))).length
     }
     try {
       expect(await statementsOf({ first: 100 })).toBe(await statementsOf({ first: 1 }))

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { DataDirectoryInUse, startEmbeddedDatabase } from './embedded.ts'
+import { readPostmasterFile } from './embedded-cluster.ts'
 
 /** Any number that no other program is likely to lock: the first bytes of SHA-256("latchkey beside"). */
 const advisoryLock = 2_682_209_338
@@ -44,9 +45,10 @@ async function joinOwner(directory: string): Promise<SharedDatabase | null> {
   const home = join(directory, 'postgres')
   // Whatever cannot be read here, the owner's way of opening the directory explains better.
   const password = (await readFile(join(home, 'password'), 'utf8').catch(() => '')).trim()
-  const port = (await readFile(join(home, 'data', 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[3]
-  if (!password || !/^\d+$/.test(port ?? '')) return null
-  const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres?sslmode=disable`
+  const data = join(home, 'data')
+  const postmaster = await readPostmasterFile(data)
+  if (!password || !postmaster?.port) return null
+  const url = `postgres://postgres:${password}@127.0.0.1:${postmaster.port}/postgres?sslmode=disable`
   const client = openSession(url)
   try {
     await client.connect()
@@ -57,7 +59,8 @@ async function joinOwner(directory: string): Promise<SharedDatabase | null> {
     )
     if (rows[0]?.owned) {
       await client.query('select pg_advisory_lock_shared($1)', [advisoryLock])
-      return { url, close: () => client.end() }
+      // A server that stops ends its sessions one by one, and this one may have got the lock of one that ended before it.
+      if (!(await readPostmasterFile(data))?.isStopping) return { url, close: () => client.end() }
     }
   } catch {
     // A server that is starting, stopping or someone else's: looked at again by whoever asked.

@@ -36,6 +36,8 @@ export interface Cluster {
 export interface Postmaster {
   pid: number
   port: number
+  /** A server says so before it ends the first of its sessions. */
+  isStopping: boolean
 }
 
 /** A server that this process started. */
@@ -287,10 +289,11 @@ async function findStaleLock(data: string): Promise<Postmaster | null> {
   return left && !(await isRunning(left.pid, data)) ? left : null
 }
 
-async function readPostmasterFile(data: string): Promise<Postmaster | null> {
+/** Its lines are in src/include/utils/pidfile.h of PostgreSQL. */
+export async function readPostmasterFile(data: string): Promise<Postmaster | null> {
   const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
   const [pid, port] = [Math.abs(Number(lines[0])), Number(lines[3])]
-  return pid > 0 ? { pid, port } : null
+  return pid > 0 ? { pid, port, isStopping: lines[7]?.trim() === 'stopping' } : null
 }
 
 /** A server works inside its data directory, so a process with the number of one is told from it by where it works. */

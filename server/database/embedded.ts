@@ -10,6 +10,7 @@ import {
   ownServerAdvice,
   type Postmaster,
   readLogTail,
+  readPostmasterFile,
   type StartedPostmaster,
   startPostmaster,
   stopPostmaster,
@@ -189,7 +190,7 @@ async function takeOwnership({ cluster, announce, stopping, port }: OwnershipOpt
 type Claim = { state: 'owned'; client: pg.Client; ended: Promise<void> } | { state: 'busy' } | { state: 'silent' }
 
 /** The password proves both sides to one another: SCRAM tells a server that does not know it from one that does. */
-async function claimServer({ directory, password }: Cluster, port: number): Promise<Claim> {
+async function claimServer({ directory, data, password }: Cluster, port: number): Promise<Claim> {
   const client = new pg.Client({
     host: '127.0.0.1',
     port,
@@ -209,7 +210,10 @@ async function claimServer({ directory, password }: Cluster, port: number): Prom
     await client.connect()
     // The session of an owner that was just killed is over within the second.
     await client.query(`set lock_timeout = '1s'; select pg_advisory_lock(${advisoryLock})`)
-    return { state: 'owned', client, ended }
+    // A server that stops ends its sessions one by one, and this one may have got the lock of an owner that ended before it.
+    if (!(await readPostmasterFile(data))?.isStopping) return { state: 'owned', client, ended }
+    await client.end()
+    return { state: 'busy' }
   } catch (error) {
     const state = error instanceof pg.DatabaseError ? error.code : undefined
     const refusal =
