@@ -47,19 +47,28 @@ export async function fillTokens(
     ),
     inserted as (
       insert into integration_tokens (id, organization_id, label, label_key, description, search_text, role_id, enabled,
-        created_at, created_by_member_id, expires_at, last_used_at, last_used_from)
+        created_at, created_by_member_id, expires_at)
       select 'tok_0' || lpad(to_hex(nth), 9, '0') || left(md5($1 || number), 16), $1, label, lower(label), description,
         lower(label || coalesce(E'\\n' || description, '')),
         case when role < 0.7 then 'role_ci' when role < 0.9 then 'role_jira' when role < 0.999 then 'role_service_account' else 'role_scim' end,
-        not disabled, born_at, (select id from members where organization_id = $1 limit 1), expires_at,
-        case when used > 0.2 then least(now(), expires_at) - (least(now(), expires_at) - born_at) * power(used, 8) end,
-        case when used > 0.2 then '198.51.100.' || floor(used * 255) end
+        not disabled, born_at, (select id from members where organization_id = $1 limit 1), expires_at
       from labelled order by nth
-      returning id, organization_id, created_at, last_used_at
+      returning id, organization_id, created_at
     )
-    insert into token_secrets (digest, organization_id, token_id, key_id, hint, created_at, last_used_at)
-    select sha256(id::bytea), organization_id, id, 'bench', right(md5(id), 4), created_at, last_used_at from inserted`,
+    insert into token_secrets (digest, organization_id, token_id, key_id, hint, created_at)
+    select sha256(id::bytea), organization_id, id, 'bench', right(md5(id), 4), created_at from inserted`,
     [organizationId, tokens],
+  )
+  await sql(
+    `with seed as materialized (select setseed(0.25)),
+    drawn as materialized (
+      select id, created_at, least(now(), expires_at) as until, random() as used
+      from seed, integration_tokens where organization_id = $1
+    )
+    update token_uses set last_used_at = until - (until - created_at) * power(used, 8),
+      last_used_from = '198.51.100.' || floor(used * 255)
+    from drawn where organization_id = $1 and token_id = id and used > 0.2`,
+    [organizationId],
   )
   if (index) await sql(index.definition)
   await sql('vacuum (analyze)')

@@ -95,7 +95,8 @@ async function fill(databaseUrl: string, tokens: number, presented: Buffer[]): P
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()
   try {
-    // Neither the checks of foreign keys nor the texts for searching, which are most of the work, matter to verifying.
+    // Neither the checks of foreign keys nor the texts for searching, which are most of the work, matter to verifying. What
+    // the triggers would copy is copied here.
     await client.query('set session_replication_role = replica')
     await client.query(
       'create temporary table presented as select * from unnest($1::bytea[]) with ordinality as p(digest, nth)',
@@ -117,11 +118,16 @@ async function fill(databaseUrl: string, tokens: number, presented: Buffer[]): P
       [tokens],
     )
     await client.query(
-      `insert into token_secrets (digest, organization_id, token_id, key_id, hint, created_at)
-       select coalesce(digest, sha256(number::text::bytea)), ${organization}, ${id('tok', 'number')}, 'bench', 'abcd',
-         now() - ($1 - number) * interval '10 seconds'
-       from generate_series(1, $1::int) number left join presented on nth * $2 = number`,
+      `insert into token_secrets (digest, organization_id, token_id, key_id, hint, created_at,
+         token_label, token_role_id, token_enabled, token_created_at, token_expires_at)
+       select coalesce(digest, sha256(number::text::bytea)), organization_id, id, 'bench', 'abcd', created_at,
+         label, role_id, enabled, created_at, expires_at
+       from generate_series(1, $1::int) number join integration_tokens on id = ${id('tok', 'number')}
+       left join presented on nth * $2 = number`,
       [tokens, Math.floor(tokens / presented.length)],
+    )
+    await client.query(
+      'insert into token_uses (organization_id, token_id) select organization_id, id from integration_tokens',
     )
     await client.query('vacuum analyze')
   } finally {

@@ -462,10 +462,12 @@ describe('introspection', () => {
     for (const from of ['%00', 'a%0Ab', '%E2%80%AE', 'x'.repeat(101), '%20', '%FF', '203.0.113.9']) {
       await api.world.dependencies.lastUse.flush()
       await api.world.sql('update token_secrets set last_used_at = null')
-      await api.world.sql('update integration_tokens set last_used_from = null')
+      await api.world.sql('update token_uses set last_used_from = null')
       expect((await introspect(`token=${accepted}&used_from=${from}`)).text).toContain('"active":true')
       await api.world.dependencies.lastUse.flush()
-      const [row] = await api.world.sql(`select last_used_from from integration_tokens where label = 'Introspected'`)
+      const [row] = await api.world.sql(
+        `select last_used_from from token_uses join integration_tokens t on t.id = token_id where label = 'Introspected'`,
+      )
       expect(row).toEqual({ last_used_from: from === '203.0.113.9' ? from : null })
     }
     expect(api.world.logged.slice(logged)).toEqual([])

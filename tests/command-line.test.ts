@@ -662,7 +662,8 @@ describe('demo', () => {
          count(*) filter (where retired_secret_last_used_at is not null)::int as retired_use,
          (select count(*) from token_secrets s where s.organization_id = t.organization_id and accepted_until > now())::int as overlapping,
          extract(day from now() - min(t.created_at))::int as days
-       from integration_tokens t join organizations o on o.id = organization_id where slug = 'acme-robotics' group by t.organization_id`,
+       from integration_tokens t join token_uses u on u.token_id = t.id
+       join organizations o on o.id = t.organization_id where slug = 'acme-robotics' group by t.organization_id`,
     )
     const [seen = {}] = rows
     expect(seen.tokens).toBeGreaterThan(200)

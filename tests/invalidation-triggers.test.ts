@@ -214,6 +214,24 @@ describe('the database', () => {
     expect(await announcedBy(deactivate)).toEqual(['everything'])
   })
 
+  it('lets nobody change a token who is not shown its secrets, which would go on being accepted as they were', async () => {
+    await using stack = new AsyncDisposableStack()
+    const role = `keeper_${process.pid}_${made++}`
+    const { id } = await create()
+    await world.sql(
+      `create role ${role}; grant select, update on integration_tokens to ${role};
+       create policy moment on integration_tokens to ${role} using (true)`,
+    )
+    stack.defer(async () => {
+      await world.sql(`drop policy moment on integration_tokens; drop owned by ${role}; drop role ${role}`)
+    })
+    const change = `update integration_tokens set enabled = false where id = '${id}'`
+    await expect(world.sql(`begin; set local role ${role}; ${change}; commit`)).rejects.toThrow(
+      'Tokens are changed as latchkey_server or as a superuser, who are shown their secrets too.',
+    )
+    await world.sql('rollback')
+  })
+
   it('tells of 1,000 tokens by their ids, and of more by one word', async () => {
     const roleId = await createRole()
     const ids = await insertTokens(1_000, roleId)

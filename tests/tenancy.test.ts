@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { unwrap } from '@latchkey/sdk'
 import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api'
 import { type SQL, sql } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
@@ -232,12 +234,11 @@ describe('the server’s roles', () => {
     )
     expect(written.map((row) => row.written)).toEqual([
       'access_tokens.last_used_at UPDATE',
-      'integration_tokens.last_used_at UPDATE',
-      'integration_tokens.last_used_from UPDATE',
-      'integration_tokens.retired_secret_last_used_at UPDATE',
       'services.last_used_at UPDATE',
       'sessions.last_used_at UPDATE',
       'token_secrets.last_used_at UPDATE',
+      'token_uses.last_used_at UPDATE',
+      'token_uses.last_used_from UPDATE',
     ])
     const granted = await world.sql(
       `select table_name, privilege_type from information_schema.table_privileges
@@ -409,6 +410,44 @@ describe('the migrations', () => {
       const url = addressOf(server.url, { login: 'maker', database: 'made' })
       expect(await migrateDatabase(url)).toBeGreaterThan(0)
       await liveOn(url)
+    })
+
+    it('run by such a login on a database of an older version keep what it holds', async () => {
+      await ask(server.url, 'create database older owner maker')
+      const url = addressOf(server.url, { login: 'maker', database: 'older' })
+      const olderMigrations = join(directory, 'migrations')
+      await cp(migrations, olderMigrations, { recursive: true })
+      const journalFile = join(olderMigrations, 'meta/_journal.json')
+      const everything = journal.parse(JSON.parse(await readFile(journalFile, 'utf8')))
+      const entries = everything.entries.filter(({ tag }) => tag < '0005')
+      await writeFile(journalFile, JSON.stringify({ ...everything, entries }))
+      const maker = new pg.Client({ connectionString: url })
+      await maker.connect()
+      await migrate(drizzle(maker), { migrationsFolder: olderMigrations }).finally(() => maker.end())
+      const superuser = addressOf(server.url, { database: 'older' })
+      await ask(
+        superuser,
+        `insert into organizations (id, name, slug) values ('org_x', 'X', 'x');
+         insert into integration_tokens (id, organization_id, label, label_key, search_text, role_id, enabled, created_at, expires_at,
+           last_used_at, last_used_from, retired_secret_last_used_at)
+         values ('tok_x', 'org_x', 'One', 'one', 'one', 'role_ci', false, '2026-01-01', '2026-12-31', '2026-02-01', '192.0.2.1', '2026-03-01');
+         insert into token_secrets (digest, organization_id, token_id, key_id, hint) values ('\\x01', 'org_x', 'tok_x', 'k', 'abcd')`,
+      )
+      expect(await migrateDatabase(url)).toBe((await readdir(migrations)).filter(isSql).length - entries.length)
+      const kept = await ask(
+        superuser,
+        `select token_label, token_role_id, token_enabled, token_created_at = '2026-01-01' and token_expires_at = '2026-12-31' as instants,
+           last_used_from, u.last_used_at = '2026-02-01' and retired_secret_last_used_at = '2026-03-01' as uses
+         from token_secrets join token_uses u using (token_id)`,
+      )
+      expect(kept).toEqual([
+        {
+          ...{ token_label: 'One', token_role_id: 'role_ci', token_enabled: false, instants: true },
+          ...{ last_used_from: '192.0.2.1', uses: true },
+        },
+      ])
+      expect(await readCatalogue(url)).toEqual(await readCatalogue(world.databaseUrl))
+      await ask(server.url, 'drop database older')
     })
   })
 })
@@ -630,7 +669,7 @@ async function liveOn(databaseUrl: string): Promise<void> {
 }
 
 const migrations = new URL('../migrations/', import.meta.url)
-const journal = z.object({ entries: z.array(z.object({ idx: z.number(), tag: z.string() })) })
+const journal = z.looseObject({ entries: z.array(z.looseObject({ idx: z.number(), tag: z.string() })) })
 const isSql = (name: string) => name.endsWith('.sql')
 
 /** By a process of its own; gives how many it applied. */

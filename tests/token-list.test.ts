@@ -370,12 +370,11 @@ async function collect(organization: TestOrganization, request: Request): Promis
 async function fill({ id }: TestOrganization, tokens: number, { plain = false } = {}): Promise<void> {
   const batch = Math.random().toString(36).slice(2, 8)
   await world.sql(
-    `insert into integration_tokens (id, organization_id, label, label_key, search_text, role_id, enabled, created_at, last_used_at, expires_at)
+    `insert into integration_tokens (id, organization_id, label, label_key, search_text, role_id, enabled, created_at, expires_at)
      select 'tok_0' || translate(left(md5($1 || $4 || n), 25), 'ilou', 'wxyz'), $1, label, lower(label), lower(label),
        (array['role_ci', 'role_ci', 'role_ci', 'role_jira', 'role_scim'])[1 + n * 7 % 5],
        $3 or n % 7 <> 0,
        date_trunc('day', now()) - n * 13 % 40 * interval '1 hour',
-       case when n % 3 > 0 then date_trunc('day', now()) - n * 11 % 30 * interval '1 hour' end,
        case when $3 or n % 4 = 0 then null when n % 4 = 1 then date_trunc('day', now()) - n * 17 % 20 * interval '1 day'
          else date_trunc('day', now()) + (1 + n * 19 % 20) * interval '1 day' end
      from generate_series(1, $2::int) n,
@@ -383,13 +382,19 @@ async function fill({ id }: TestOrganization, tokens: number, { plain = false } 
          || case when $3 then $4 || ' ' else '' end || n as label) named`,
     [id, tokens, plain, batch],
   )
+  await world.sql(
+    `update token_uses set last_used_at = date_trunc('day', now()) - n * 11 % 30 * interval '1 hour'
+     from (select id, row_number() over (order by id) as n from integration_tokens) numbered
+     where organization_id = $1 and token_id = id and n % 3 > 0`,
+    [id],
+  )
 }
 
 async function rowsOf({ id }: TestOrganization): Promise<Row[]> {
   return world.sql<Row>(
     `select id, label, search_text as "searchText", role_id as "roleId", enabled, created_at::text as "createdAt",
        last_used_at::text as "lastUsedAt", expires_at::text as "expiresAt", coalesce(expires_at <= now(), false) as ended
-     from integration_tokens where organization_id = $1`,
+     from integration_tokens t join token_uses on token_id = id where t.organization_id = $1`,
     [id],
   )
 }

@@ -177,19 +177,11 @@ export const integrationTokens = pgTable(
     createdAt: createdAt(),
     createdByMemberId: text('created_by_member_id').$type<MemberId>(),
     expiresAt: instant('expires_at'),
-    lastUsedAt: instant('last_used_at'),
-    lastUsedFrom: text('last_used_from'),
-    retiredSecretLastUsedAt: instant('retired_secret_last_used_at'),
   },
   (table) => [
     unique('integration_tokens_organization_id_id_key').on(table.organizationId, table.id),
     unique('integration_tokens_label_taken').on(table.organizationId, table.labelKey),
     index('integration_tokens_created_at').on(table.organizationId, table.createdAt, table.id),
-    index('integration_tokens_last_used_at').on(
-      table.organizationId,
-      sql`coalesce(last_used_at, '-infinity'::timestamptz)`,
-      table.id,
-    ),
     index('integration_tokens_expires_at').on(
       table.organizationId,
       sql`coalesce(expires_at, 'infinity'::timestamptz)`,
@@ -208,9 +200,34 @@ export const integrationTokens = pgTable(
 )
 
 /**
- * Where tokens are searched. A copy that a trigger keeps, since every use of a token writes its row, which would write the
- * row's some hundred entries in the search index anew.
+ * When each token was last used: a row for every token, which a trigger makes with it. Apart from the token, since it is
+ * written so often, and every write of a row writes its entry in each of the table's indexes anew.
  */
+export const tokenUses = pgTable(
+  'token_uses',
+  {
+    organizationId: text('organization_id').$type<OrganizationId>().notNull(),
+    tokenId: text('token_id').$type<TokenId>().notNull(),
+    lastUsedAt: instant('last_used_at'),
+    lastUsedFrom: text('last_used_from'),
+    retiredSecretLastUsedAt: instant('retired_secret_last_used_at'),
+  },
+  (table) => [
+    primaryKey({ columns: [table.organizationId, table.tokenId] }),
+    index('token_uses_last_used_at').on(
+      table.organizationId,
+      sql`coalesce(last_used_at, '-infinity'::timestamptz)`,
+      table.tokenId,
+    ),
+    foreignKey({
+      name: 'token_uses_token_fkey',
+      columns: [table.organizationId, table.tokenId],
+      foreignColumns: [integrationTokens.organizationId, integrationTokens.id],
+    }).onDelete('cascade'),
+  ],
+)
+
+/** Where tokens are searched: a copy that a trigger keeps, so that other changes of a token leave the search index alone. */
 export const tokenSearchTexts = pgTable(
   'token_search_texts',
   {
@@ -232,7 +249,13 @@ export const tokenSearchTexts = pgTable(
   ],
 )
 
-/** The secrets of integration tokens, retired ones too, so that the use of a retired one is noticed. */
+const filledByTrigger = () => sql`default`
+
+/**
+ * The secrets of integration tokens, retired ones too, so that the use of a retired one is noticed. With them goes what a
+ * verdict says of their token, so that a look-up reads one row: triggers copy it whenever either row is written, and let
+ * nobody write anything else.
+ */
 export const tokenSecrets = pgTable(
   'token_secrets',
   {
@@ -246,6 +269,11 @@ export const tokenSecrets = pgTable(
     acceptedUntil: instant('accepted_until'),
     /** When it was last accepted or, for a retired one, refused. */
     lastUsedAt: instant('last_used_at'),
+    tokenLabel: text('token_label').notNull().$default(filledByTrigger),
+    tokenRoleId: text('token_role_id').$type<RoleId>().notNull().$default(filledByTrigger),
+    tokenEnabled: boolean('token_enabled').notNull().$default(filledByTrigger),
+    tokenCreatedAt: instant('token_created_at').notNull().$default(filledByTrigger),
+    tokenExpiresAt: instant('token_expires_at'),
   },
   (table) => [
     uniqueIndex('token_secrets_one_current').on(table.tokenId).where(sql`accepted_until is null`),

@@ -222,14 +222,14 @@ const tables: { kinds: LookupKind[]; select: (asked: (table: string) => string) 
   {
     kinds: ['integrationToken', 'bearer'],
     select: (asked) => `
-      select 0, asked.n, t.id, t.organization_id, t.label, t.role_id, array_to_string(r.permissions, ' '), null, null,
-        ${milliseconds('t.created_at')}, ${milliseconds('least(t.expires_at, s.accepted_until)')},
-        ${milliseconds('least(t.expires_at, s.accepted_until) - now()')},
-        t.enabled and coalesce(least(t.expires_at, s.accepted_until) > now(), true),
+      select 0, asked.n, s.token_id, s.organization_id, s.token_label, s.token_role_id,
+        array_to_string(r.permissions, ' '), null, null,
+        ${milliseconds('s.token_created_at')}, ${milliseconds('least(s.token_expires_at, s.accepted_until)')},
+        ${milliseconds('least(s.token_expires_at, s.accepted_until) - now()')},
+        s.token_enabled and coalesce(least(s.token_expires_at, s.accepted_until) > now(), true),
         coalesce(s.accepted_until <= now(), false), ${usedRecently('s.last_used_at')}
       from ${asked('token_secrets')}
-      join integration_tokens t on t.id = s.token_id
-      join token_roles r on r.id = t.role_id`,
+      join token_roles r on r.id = s.token_role_id`,
   },
   {
     kinds: ['accessToken', 'bearer'],

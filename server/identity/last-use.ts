@@ -137,13 +137,21 @@ async function writeAccepted({ lookup }: Database, uses: Use[], now: Date): Prom
     )
   }
   const tokens = uses.flatMap(({ credential, at, from }) =>
-    credential.kind === 'integrationToken' ? [{ id: credential.tokenId, age: ageOf(at), from }] : [],
+    credential.kind === 'integrationToken' ? [{ ...credential, age: ageOf(at), from }] : [],
   )
   if (tokens.length === 0) return
   await lookup.query(
-    `update integration_tokens set last_used_at = now() - used.age * interval '1 millisecond', last_used_from = coalesce(used.address, last_used_from)
-     from (select distinct on (id) * from unnest($1::text[], $2::float8[], $3::text[]) given(id, age, address) order by id, age) used
-     where integration_tokens.id = used.id`,
-    [tokens.map(({ id }) => id), tokens.map(({ age }) => age), tokens.map(({ from }) => from)],
+    `update token_uses set last_used_at = now() - used.age * interval '1 millisecond', last_used_from = coalesce(used.address, last_used_from)
+     from (
+       select distinct on (token_id) * from unnest($1::text[], $2::text[], $3::float8[], $4::text[])
+         given(organization_id, token_id, age, address) order by token_id, age
+     ) used
+     where token_uses.organization_id = used.organization_id and token_uses.token_id = used.token_id`,
+    [
+      tokens.map(({ organizationId }) => organizationId),
+      tokens.map(({ tokenId }) => tokenId),
+      tokens.map(({ age }) => age),
+      tokens.map(({ from }) => from),
+    ],
   )
 }

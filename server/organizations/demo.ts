@@ -1,4 +1,4 @@
-import { inArray } from 'drizzle-orm'
+import { inArray, sql } from 'drizzle-orm'
 import {
   accessTokens,
   auditEvents,
@@ -7,6 +7,7 @@ import {
   organizations,
   people,
   tokenSecrets,
+  tokenUses,
 } from '../database/tables.ts'
 import { type Transaction, withOrganization } from '../database/with-organization.ts'
 import type { Dependencies } from '../dependencies.ts'
@@ -102,6 +103,17 @@ async function insertStory(
         searchText: searchText(token.label, token.description),
       })),
     )
+    await transaction
+      .insert(tokenUses)
+      .values(some.map(({ id: tokenId, ...use }) => ({ ...use, organizationId, tokenId })))
+      .onConflictDoUpdate({
+        target: [tokenUses.organizationId, tokenUses.tokenId],
+        set: {
+          lastUsedAt: sql`excluded.last_used_at`,
+          lastUsedFrom: sql`excluded.last_used_from`,
+          retiredSecretLastUsedAt: sql`excluded.retired_secret_last_used_at`,
+        },
+      })
   }
   const secrets = tokens.flatMap(({ id: tokenId, secrets }) =>
     secrets.map(({ record, ...secret }) => ({ ...record, ...secret, organizationId, tokenId })),

@@ -1,6 +1,6 @@
 import { and, eq, not, or, type SQL, sql } from 'drizzle-orm'
 import type { PageBounds, Position } from '../database/keyset.ts'
-import { integrationTokens } from '../database/tables.ts'
+import { integrationTokens, tokenUses } from '../database/tables.ts'
 import type { Transaction } from '../database/with-organization.ts'
 import type { OrganizationId } from '../identifiers.ts'
 import type { TokenStatus } from './status.ts'
@@ -33,17 +33,36 @@ const disabled = not(sql`${integrationTokens.enabled}`)
 const ended = sql`${endsAt} <= now()`
 const unended = sql`${endsAt} > now()`
 
-/** Each has an index of its own, which ends with the id. */
-const orders: Record<TokenSort, { key: SQL; type: SQL; descending: boolean }> = {
-  CREATED_AT_DESC: { key: sql`${integrationTokens.createdAt}`, type: sql`timestamptz`, descending: true },
-  CREATED_AT_ASC: { key: sql`${integrationTokens.createdAt}`, type: sql`timestamptz`, descending: false },
-  LABEL_ASC: { key: sql`${integrationTokens.labelKey}`, type: sql`text`, descending: false },
+export const usesOfToken = and(
+  eq(tokenUses.organizationId, integrationTokens.organizationId),
+  eq(tokenUses.tokenId, integrationTokens.id),
+)
+
+interface Order {
+  /** Whose index holds the order: of the organization, then by the key, then by the id. */
+  table: typeof integrationTokens | typeof tokenUses
+  key: SQL
+  type: SQL
+  descending: boolean
+}
+
+const byCreation = { table: integrationTokens, key: sql`${integrationTokens.createdAt}`, type: sql`timestamptz` }
+const orders: Record<TokenSort, Order> = {
+  CREATED_AT_DESC: { ...byCreation, descending: true },
+  CREATED_AT_ASC: { ...byCreation, descending: false },
+  LABEL_ASC: {
+    table: integrationTokens,
+    key: sql`${integrationTokens.labelKey}`,
+    type: sql`text`,
+    descending: false,
+  },
   LAST_USED_AT_DESC: {
-    key: sql`coalesce(${integrationTokens.lastUsedAt}, '-infinity'::timestamptz)`,
+    table: tokenUses,
+    key: sql`coalesce(${tokenUses.lastUsedAt}, '-infinity'::timestamptz)`,
     type: sql`timestamptz`,
     descending: true,
   },
-  EXPIRES_AT_ASC: { key: endsAt, type: sql`timestamptz`, descending: false },
+  EXPIRES_AT_ASC: { table: integrationTokens, key: endsAt, type: sql`timestamptz`, descending: false },
 }
 
 /** Counting stops here, so that it costs the same however many there are. */
@@ -84,7 +103,7 @@ async function walk(transaction: Transaction, listing: Listing, atMost: number):
   const { key } = orders[sort]
   const passed = stretches(listing).map(
     (stretch) => sql`(
-      select ${integrationTokens}.*, ${key} as position from ${integrationTokens}
+      select ${integrationTokens}.*, ${key} as position from ${source(listing)}
       where ${and(within(listing), stretch)} ${inOrder(listing, key)} limit ${atMost})`,
   )
   const order = inOrder(listing, sql`position`)
@@ -99,7 +118,7 @@ async function walkOn(transaction: Transaction, listing: Listing): Promise<Posit
   const { filter, sort, bounds } = listing
   const { key } = orders[sort]
   const { rows } = await transaction.execute<{ id: string; value: string }>(sql`
-    select id, (${key})::text as value from ${integrationTokens}
+    select id, (${key})::text as value from ${source(listing)}
     where ${and(within(listing), facets(filter), contains(filter))} ${inOrder(listing, key)} limit ${bounds.size + 1}`)
   return rows
 }
@@ -120,7 +139,7 @@ function textMatches(listing: Listing, atMost: number): Candidates | null {
     atMost,
     candidates: sql`select token_ids_matching(${labelKey(search)}, ${atMost + 1}) as id`,
     matches: sql`
-      select id, ${key} as position from ${integrationTokens}
+      select id, ${key} as position from ${source(listing)}
       where ${and(within(listing), facets(listing.filter), sql`${integrationTokens.id} in (select id from candidates)`)}`,
   }
 }
@@ -131,7 +150,7 @@ function facetMatches(listing: Listing, atMost: number): Candidates {
   return {
     atMost,
     candidates: sql`
-      select id, ${key} as position, search_text from ${integrationTokens}
+      select id, ${key} as position, search_text from ${source(listing)}
       where ${and(within(listing), facets(listing.filter))} limit ${atMost + 1}`,
     matches: sql`select id, position from candidates ${integrationTokens} where ${contains(listing.filter) ?? sql`true`}`,
   }
@@ -205,13 +224,21 @@ function inOrder({ sort, bounds }: Listing, key: SQL): SQL {
   return sql`order by ${key} ${direction}, id ${direction}`
 }
 
+/** The tokens, with what they are ordered by. */
+function source({ sort }: Pick<Listing, 'sort'>): SQL {
+  return orders[sort].table === tokenUses
+    ? sql`${integrationTokens} join ${tokenUses} on ${usesOfToken}`
+    : sql`${integrationTokens}`
+}
+
 /** The organization’s tokens between the cursors. */
 function within({ organizationId, sort, bounds }: Listing): SQL | undefined {
-  const { key, type, descending } = orders[sort]
+  const { table, key, type, descending } = orders[sort]
+  const id = table === tokenUses ? tokenUses.tokenId : integrationTokens.id
   const beyond = (position: Position, after: boolean) =>
-    sql`(${key}, ${integrationTokens.id}) ${sql.raw(after === descending ? '<' : '>')} (${position.value}::${type}, ${position.id})`
+    sql`(${key}, ${id}) ${sql.raw(after === descending ? '<' : '>')} (${position.value}::${type}, ${position.id})`
   return and(
-    eq(integrationTokens.organizationId, organizationId),
+    eq(table.organizationId, organizationId),
     bounds.after ? beyond(bounds.after, true) : undefined,
     bounds.before ? beyond(bounds.before, false) : undefined,
   )

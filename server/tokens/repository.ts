@@ -1,10 +1,18 @@
 import { and, desc, eq, gt, inArray, isNull, or, sql } from 'drizzle-orm'
 import type { Position } from '../database/keyset.ts'
-import { idempotencyKeys, integrationTokens, members, people, tokenRoles, tokenSecrets } from '../database/tables.ts'
+import {
+  idempotencyKeys,
+  integrationTokens,
+  members,
+  people,
+  tokenRoles,
+  tokenSecrets,
+  tokenUses,
+} from '../database/tables.ts'
 import type { Transaction } from '../database/with-organization.ts'
 import type { MemberId, OrganizationId, RoleId, TokenId } from '../identifiers.ts'
 import { type Member, memberColumns, memberOf } from '../organizations/members.ts'
-import { findPage, type Listing, type TokenSort } from './listing.ts'
+import { findPage, type Listing, type TokenSort, usesOfToken } from './listing.ts'
 import { roleColumns, roleOf, type TokenRole } from './roles.ts'
 import type { SecretRecord } from './secret.ts'
 import { status, type TokenStatus } from './status.ts'
@@ -41,9 +49,9 @@ const tokenColumns = {
   status,
   createdAt: integrationTokens.createdAt,
   expiresAt: integrationTokens.expiresAt,
-  lastUsedAt: integrationTokens.lastUsedAt,
-  lastUsedFrom: integrationTokens.lastUsedFrom,
-  retiredSecretLastUsedAt: integrationTokens.retiredSecretLastUsedAt,
+  lastUsedAt: tokenUses.lastUsedAt,
+  lastUsedFrom: tokenUses.lastUsedFrom,
+  retiredSecretLastUsedAt: tokenUses.retiredSecretLastUsedAt,
 }
 
 function selectTokens(transaction: Transaction) {
@@ -51,6 +59,7 @@ function selectTokens(transaction: Transaction) {
     .select({ token: tokenColumns, role: roleColumns, createdBy: memberColumns })
     .from(integrationTokens)
     .innerJoin(tokenRoles, eq(tokenRoles.id, integrationTokens.roleId))
+    .innerJoin(tokenUses, usesOfToken)
     .leftJoin(members, eq(members.id, integrationTokens.createdByMemberId))
     .leftJoin(people, eq(people.id, members.personId))
 }
@@ -262,9 +271,9 @@ export async function markRetiredUse(
     update token_secrets set last_used_at = now() from before where token_secrets.digest = before.digest
     returning token_secrets.hint, before.due`)
   await transaction
-    .update(integrationTokens)
+    .update(tokenUses)
     .set({ retiredSecretLastUsedAt: sql`now()` })
-    .where(ownToken(organizationId, tokenId))
+    .where(and(eq(tokenUses.organizationId, organizationId), eq(tokenUses.tokenId, tokenId)))
   const [marked] = rows
   return marked?.due ? { hint: marked.hint } : null
 }
