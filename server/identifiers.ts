@@ -27,7 +27,19 @@ export type ServiceId = Id<'service'>
 export type EventId = Id<'event'>
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
-const suffixPattern = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/
+const suffix = '[0-7][0-9a-hjkmnp-tv-z]{25}'
+const patternOf = (prefix: string, also = '') => new RegExp(`^${prefix}_(?:${suffix}${also})$`)
+const patterns: Record<Kind, RegExp> = {
+  organization: patternOf(prefixes.organization),
+  person: patternOf(prefixes.person),
+  member: patternOf(prefixes.member),
+  token: patternOf(prefixes.token),
+  role: patternOf(prefixes.role, '|[a-z][a-z_]{0,30}'),
+  accessToken: patternOf(prefixes.accessToken),
+  session: patternOf(prefixes.session),
+  service: patternOf(prefixes.service),
+  event: patternOf(prefixes.event),
+}
 
 export function createId<K extends Kind>(
   kind: K,
@@ -46,8 +58,5 @@ export function createId<K extends Kind>(
 
 /** Whether the text has the form of an id of that kind; managed roles have ids of their own, such as `role_ci`. */
 export function isId<K extends Kind>(kind: K, text: string): text is Id<K> {
-  const prefix = `${prefixes[kind]}_`
-  if (!text.startsWith(prefix)) return false
-  const suffix = text.slice(prefix.length)
-  return suffixPattern.test(suffix) || (kind === 'role' && /^[a-z][a-z_]{0,30}$/.test(suffix))
+  return patterns[kind].test(text)
 }

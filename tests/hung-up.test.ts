@@ -27,6 +27,7 @@ async function openWaitingInstance() {
       if (isGone) asked.push(isGone)
       return new Promise(() => undefined)
     },
+    findAll: () => new Promise(() => undefined),
   }
   return { asked, instance: await serve({ ...world.dependencies, credentials }) }
 }

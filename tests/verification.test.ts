@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { unwrap } from '@latchkey/sdk'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readPersistedDocuments } from '../server/graphql/persisted-documents.ts'
 import { addService, removeService } from '../server/identity/services.ts'
 import { openWorld, type World } from './world.ts'
 
@@ -163,6 +164,65 @@ describe('verifyTokenDigests', () => {
     const answers = (await world.service.verifyTokenDigests({ digests })).verifyTokenDigests
     expect(answers.flatMap(({ active }, index) => (active ? [index] : []))).toEqual([777])
     expect(answers[777]?.tokenId).toBe(token.id)
+  })
+})
+
+describe('the SDK’s verifications, which are compiled', () => {
+  it('are answered as the same documents are that are not', async () => {
+    const { owner } = world.alpha
+    const expiring = await create('role_jira', new Date(Date.now() + 3_600_000).toISOString())
+    const disabled = await create()
+    await owner.updateToken({ input: { id: disabled.token.id, enabled: false } })
+    const { secret: accessToken } = (await world.beta.guest.resetAccessToken()).resetAccessToken
+    const unlimited = (await create()).secret
+    const secrets = [expiring.secret, disabled.secret, accessToken, unlimited, 'nothing', world.service.secret, '']
+    const variables: Record<string, Record<string, unknown>[]> = {
+      verifyToken: [
+        ...secrets.map((token) => ({ token })),
+        ...[
+          { token: unlimited, usedFrom: null },
+          { token: unlimited, usedFrom: '192.0.2.9' },
+        ],
+        ...[{}, { token: null }, { token: 7 }, { token: [unlimited] }, { token: unlimited, usedFrom: {} }],
+        { token: unlimited, more: true },
+      ],
+      verifyTokenDigests: [
+        { digests: secrets.map(sha256) },
+        { digests: secrets.map(sha256), usedFrom: ['192.0.2.9', null] },
+        ...[{ digests: [] }, { digests: 'x' }, { digests: sha256(unlimited) }, { digests: [null] }, { digests: [7] }],
+        ...[{}, { digests: null }, { digests: Array(1_001).fill('x') }, { digests: [], usedFrom: 'x' }],
+      ],
+    }
+    const callers = [world.service.secret, owner.sessionToken, unlimited, 'lkv_wrong', undefined]
+    const send = async (caller: string | undefined, body: object) => {
+      const response = await fetch(`${world.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...(caller && { authorization: `Bearer ${caller}` }) },
+        body: JSON.stringify(body),
+      })
+      // Where an error lies in a document tells nothing to a caller that has sent no document.
+      const same = (text: string) =>
+        text
+          .replace(/"expiresInMilliseconds":[\d.]+/g, '"expiresInMilliseconds":1')
+          .replace(/"locations":\[.*?\],/g, '')
+      return { status: response.status, text: same(await response.text()) }
+    }
+    const answers = new Set<string>()
+    for (const [sha256Hash, query] of readPersistedDocuments()) {
+      const [name = ''] = Object.keys(variables).filter((known) => query.includes(`query ${known}(`))
+      for (const given of variables[name] ?? []) {
+        for (const caller of callers) {
+          const compiled = await send(caller, {
+            extensions: { persistedQuery: { version: 1, sha256Hash } },
+            variables: given,
+          })
+          const interpreted = await send(caller, { query: `${query} # by another text`, variables: given })
+          expect({ name, given, caller, ...compiled }).toEqual({ name, given, caller, ...interpreted })
+          answers.add(compiled.text)
+        }
+      }
+    }
+    expect(answers.size).toBeGreaterThan(20)
   })
 })
 

@@ -13,7 +13,7 @@ import { authenticate, type Origin } from '../identity/principal.ts'
 import type { Context, SessionCookie } from './context.ts'
 import { explainRequests } from './explain-requests.ts'
 import { documentLimits, noNulRule, oneSignInRule } from './limits.ts'
-import { readPersistedDocuments } from './persisted-documents.ts'
+import { executeCompiled, readPersistedDocuments } from './persisted-documents.ts'
 import { presentError } from './present-error.ts'
 import { readBodyText, readRequests } from './request-parameters.ts'
 import { RequestProblem } from './request-problem.ts'
@@ -85,8 +85,8 @@ export function createGraphQLServer(
   }
 
   function present(result: ExecutionResult): ExecutionResult {
-    if (!result.errors) return result
-    return { ...result, errors: result.errors.map((error) => presentError(error, dependencies)) }
+    const { errors, ...rest } = result
+    return errors ? { errors: errors.map((error) => presentError(error, dependencies)), ...rest } : result
   }
   const headerSetter: Plugin<object, Incoming> = {
     onResponse({ response, serverContext }) {
@@ -141,6 +141,7 @@ export function createGraphQLServer(
     context: createContext,
     plugins: [
       readRequests(persisted),
+      executeCompiled(schema, persisted),
       explainRequests(schema),
       presentErrors,
       headerSetter,

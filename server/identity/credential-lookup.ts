@@ -29,18 +29,30 @@ export interface CredentialLookup {
    * answer is not there within two seconds, and where too many questions wait already.
    */
   find(kind: LookupKind, digest: Digest, isGone?: () => boolean): Promise<Credential | null>
+  /** The same for many, in the order asked, where null is no digest and has none. The first failure is that of all. */
+  findAll(kind: LookupKind, digests: readonly (Digest | null)[], isGone?: () => boolean): Promise<(Credential | null)[]>
 }
 
-/** One digest, and everyone who waits for it. */
+/**
+ * Someone who waits for one answer or for many. One for all, instead of a promise for each digest: of a hundred thousand
+ * small objects a second, most would outlive the garbage collector's first rounds while the database answers.
+ */
+interface Asker {
+  readonly answers: (Credential | null)[]
+  missing: number
+  readonly resolve: (answers: (Credential | null)[]) => void
+  readonly reject: (reason: unknown) => void
+  readonly isGone: (() => boolean) | undefined
+}
+
+/** One digest, and everyone who waits for it, each with its place among their answers. */
 interface Question {
   readonly kind: LookupKind
   readonly digest: Digest
-  readonly answer: Promise<Credential | null>
-  readonly resolve: (credential: Credential | null) => void
-  readonly reject: (reason: unknown) => void
   readonly askedAt: number
-  /** Whether nobody waits for it any more; null where that cannot be known. */
-  isGone: (() => boolean) | null
+  readonly asker: Asker
+  readonly place: number
+  others: { asker: Asker; place: number }[] | null
   row: Row | null
 }
 
@@ -68,16 +80,16 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
   let sending = false
   let checking = false
 
-  function add(kind: LookupKind, digest: Digest): Question {
-    let resolve: Question['resolve'] = () => undefined
-    let reject: Question['reject'] = () => undefined
-    const answer = new Promise<Credential | null>((...settle) => {
-      ;[resolve, reject] = settle
-    })
-    const question = { kind, digest, answer, resolve, reject, askedAt: performance.now(), isGone: null, row: null }
-    waiting.set(kind + digest, question)
-    if (!checking) checkLater()
-    return question
+  function ask(kind: LookupKind, digest: Digest, asker: Asker, place: number, askedAt: number): void {
+    const key = kind + digest
+    const known = waiting.get(key)
+    if (known) {
+      known.others ??= []
+      known.others.push({ asker, place })
+      return
+    }
+    if (waiting.size >= longestQueue) asker.reject(new DatabaseUnavailable('too many questions wait'))
+    else waiting.set(key, { kind, digest, askedAt, asker, place, others: null, row: null })
   }
 
   function checkForDelay(): void {
@@ -94,9 +106,9 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
   }
 
   /** Whoever asked too long ago is told so, whether or not the answer comes yet. */
-  function isLate({ askedAt, reject }: Question, now: number): boolean {
-    if (now - askedAt < patienceMilliseconds) return false
-    reject(new DatabaseUnavailable('no answer in time'))
+  function isLate(question: Question, now: number): boolean {
+    if (now - question.askedAt < patienceMilliseconds) return false
+    fail(question, new DatabaseUnavailable('no answer in time'))
     return true
   }
 
@@ -148,7 +160,7 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
     for (const [key, question] of waiting) {
       if (batch.length === largestBatch) break
       waiting.delete(key)
-      if (question.isGone?.()) question.resolve(null)
+      if (isGone(question)) tell(question, null)
       else batch.push(question)
     }
     return batch
@@ -156,7 +168,8 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
 
   async function answer(batch: Question[]): Promise<void> {
     try {
-      const asked = tables.map(({ kinds }) => batch.filter(({ kind }) => kinds.includes(kind)))
+      const asked = tables.map((): Question[] => [])
+      for (const question of batch) for (const table of tablesOf[question.kind]) asked[table]?.push(question)
       const concerned = asked.flatMap((questions, table) => (questions.length > 0 ? [table] : []))
       const { rows } = await lookup.query({
         name: `credentials of ${concerned.join()}`,
@@ -172,27 +185,55 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
       for (const question of batch) settle(question)
     } catch (error) {
       const reason = isUnavailable(error) ? new DatabaseUnavailable(error) : error
-      for (const { reject } of batch) reject(reason)
+      for (const question of batch) fail(question, reason)
     }
   }
 
-  return {
-    find(kind, digest, isGone) {
-      const known = waiting.get(kind + digest)
-      if (!known && waiting.size >= longestQueue) {
-        return Promise.reject(new DatabaseUnavailable('too many questions wait'))
+  function findAll(
+    kind: LookupKind,
+    digests: readonly (Digest | null)[],
+    isGone?: () => boolean,
+  ): Promise<(Credential | null)[]> {
+    return new Promise((resolve, reject) => {
+      const answers = digests.map(() => null)
+      const asker: Asker = { answers, missing: 0, resolve, reject, isGone }
+      const askedAt = performance.now()
+      for (const [place, digest] of digests.entries()) {
+        if (digest === null) continue
+        asker.missing++
+        ask(kind, digest, asker, place, askedAt)
       }
-      const question = known ?? add(kind, digest)
-      question.isGone = known ? both(known.isGone, isGone) : (isGone ?? null)
+      if (asker.missing === 0) return resolve(answers)
+      if (!checking) checkLater()
       if (waiting.size >= worthwhileBatch) sendSoon()
       else if (maySend()) schedule()
-      return question.answer
-    },
+    })
+  }
+
+  return {
+    findAll,
+    find: (kind, digest, isGone) => findAll(kind, [digest], isGone).then(([credential = null]) => credential),
   }
 }
 
-function both(one: (() => boolean) | null, other: (() => boolean) | undefined): (() => boolean) | null {
-  return one && other ? () => one() && other() : null
+function isGone({ asker, others }: Question): boolean {
+  return asker.isGone?.() === true && (others?.every((other) => other.asker.isGone?.() === true) ?? true)
+}
+
+function tell(question: Question, credential: Credential | null): void {
+  give(question.asker, question.place, credential)
+  for (const { asker, place } of question.others ?? []) give(asker, place, credential)
+}
+
+function give(asker: Asker, place: number, credential: Credential | null): void {
+  asker.answers[place] = credential
+  asker.missing--
+  if (asker.missing === 0) asker.resolve(asker.answers)
+}
+
+function fail({ asker, others }: Question, reason: unknown): void {
+  asker.reject(reason)
+  for (const other of others ?? []) other.asker.reject(reason)
 }
 
 function joinDigests(questions: Question[]): Buffer {
@@ -200,11 +241,11 @@ function joinDigests(questions: Question[]): Buffer {
 }
 
 /** A row that cannot be read fails those who asked for it, and none of its neighbours. */
-function settle({ digest, row, resolve, reject }: Question): void {
+function settle(question: Question): void {
   try {
-    resolve(row && readRow(digest, row))
+    tell(question, question.row && readRow(question.digest, question.row))
   } catch (error) {
-    reject(error)
+    fail(question, error)
   }
 }
 
@@ -218,9 +259,8 @@ const usedRecently = (column: string) => `coalesce(${column} > now() - interval 
  * What each kind of credential is found in, and its part of the statement, in rows of one shape: the table, the question,
  * and what is known. Expiry is decided here, by the database's clock.
  */
-const tables: { kinds: LookupKind[]; select: (asked: (table: string) => string) => string }[] = [
+const tables: { select: (asked: (table: string) => string) => string }[] = [
   {
-    kinds: ['integrationToken', 'bearer'],
     select: (asked) => `
       select 0, asked.n, s.token_id, s.organization_id, s.token_label, s.token_role_id,
         array_to_string(r.permissions, ' '), null, null,
@@ -232,7 +272,6 @@ const tables: { kinds: LookupKind[]; select: (asked: (table: string) => string) 
       join token_roles r on r.id = s.token_role_id`,
   },
   {
-    kinds: ['accessToken', 'bearer'],
     select: (asked) => `
       select 1, asked.n, s.id, s.organization_id, p.email, m.role, null, m.id, m.person_id,
         ${milliseconds('s.created_at')}, null, null, m.active, false, ${usedRecently('s.last_used_at')}
@@ -241,7 +280,6 @@ const tables: { kinds: LookupKind[]; select: (asked: (table: string) => string) 
       join people p on p.id = m.person_id`,
   },
   {
-    kinds: ['session'],
     select: (asked) => `
       select 2, asked.n, s.id, s.organization_id, p.email, m.role, null, m.id, m.person_id,
         ${milliseconds('s.created_at')}, ${milliseconds('s.expires_at')}, ${milliseconds('s.expires_at - now()')},
@@ -252,13 +290,21 @@ const tables: { kinds: LookupKind[]; select: (asked: (table: string) => string) 
       join people p on p.id = m.person_id`,
   },
   {
-    kinds: ['service'],
     select: (asked) => `
       select 3, asked.n, s.id, null, s.name, null, array_to_string(s.permissions, ' '), null, null,
         ${milliseconds('s.created_at')}, null, null, true, false, ${usedRecently('s.last_used_at')}
       from ${asked('services')}`,
   },
 ]
+
+/** In which of them each kind is looked for. */
+const tablesOf: Record<LookupKind, readonly number[]> = {
+  integrationToken: [0],
+  accessToken: [1],
+  session: [2],
+  service: [3],
+  bearer: [0, 1],
+}
 
 const statements = new Map<string, string>()
 

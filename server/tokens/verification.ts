@@ -44,12 +44,11 @@ export async function verifyTokenHashes(
   isGone?: () => boolean,
 ): Promise<(AcceptedToken | null)[]> {
   const { credentials, digester } = authentication
-  const found = await Promise.all(
-    hashes.map((text) => {
-      const sha256 = parseHash(text)
-      return sha256 === null ? null : credentials.find('bearer', digester.digestOfHash(sha256), isGone)
-    }),
-  )
+  const digests = hashes.map((text) => {
+    const sha256 = parseHash(text)
+    return sha256 === null ? null : digester.digestOfHash(sha256)
+  })
+  const found = await credentials.findAll('bearer', digests, isGone)
   return found.map((credential, index) => judge(authentication, tokenOf(credential), usedFrom[index] ?? null))
 }
 
