@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { unwrap } from '@latchkey/sdk'
+import { createClient, type RequestError, unwrap } from '@latchkey/sdk'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readPersistedDocuments } from '../server/graphql/persisted-documents.ts'
+import type { CredentialLookup } from '../server/identity/credential-lookup.ts'
 import { addService, removeService } from '../server/identity/services.ts'
-import { openWorld, type World } from './world.ts'
+import { openWorld, serve, type World } from './world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -223,6 +224,59 @@ describe('the SDK’s verifications, which are compiled', () => {
       }
     }
     expect(answers.size).toBeGreaterThan(20)
+  })
+})
+
+describe('a verifier’s questions', () => {
+  it('are looked up while it is itself, where it was good before, and for nobody who is not', async () => {
+    const { credentials } = world.dependencies
+    const events: string[] = []
+    const recording: CredentialLookup = {
+      async find(kind, ...question) {
+        events.push(`who asks, a ${kind}?`)
+        const credential = await credentials.find(kind, ...question)
+        events.push(credential ? 'known' : 'unknown')
+        return credential
+      },
+      findAll(...questions) {
+        events.push('what is asked?')
+        return credentials.findAll(...questions)
+      },
+    }
+    const instance = await serve({ ...world.dependencies, credentials: recording })
+    const { secret } = await create()
+    const asking = async (credential: string) => {
+      events.length = 0
+      const latchkey = createClient({ url: instance.url, credential })
+      const answer = await latchkey.verifyTokenDigests({ digests: [sha256(secret)] }).then(
+        ({ verifyTokenDigests: [verdict] }) => verdict?.active,
+        (error: RequestError) => error.code,
+      )
+      return [...events, answer]
+    }
+    const known = ['who asks, a service?', 'known', 'what is asked?', true]
+    const ahead = ['who asks, a service?', 'what is asked?', 'known', true]
+    const service = await addService(world.dependencies, 'looked-ahead-for')
+    expect(await asking(service)).toEqual(known)
+    expect(await asking(service)).toEqual(ahead)
+    const forged = world.dependencies.digester.issue('service').secret
+    expect(await asking(forged)).toEqual(['who asks, a service?', 'unknown', 'UNAUTHENTICATED'])
+    expect(await asking(service)).toEqual(ahead)
+    await world.dependencies.lastUse.flush()
+    await world.sql('update token_secrets set last_used_at = null where digest = $1', [
+      Buffer.from(
+        world.dependencies.digester.digestOfHash(Buffer.from(sha256(secret), 'hex').toString('latin1')),
+        'latin1',
+      ),
+    ])
+    await removeService(world.dependencies, 'looked-ahead-for')
+    expect(await asking(service)).toEqual(['who asks, a service?', 'what is asked?', 'unknown', 'UNAUTHENTICATED'])
+    expect(await asking(service)).toEqual(['who asks, a service?', 'unknown', 'UNAUTHENTICATED'])
+    await world.dependencies.lastUse.flush()
+    expect(
+      await world.sql('select from token_secrets where last_used_at is null and hint = $1', [secret.slice(-4)]),
+    ).toHaveLength(1)
+    await instance.close()
   })
 })
 

@@ -28,9 +28,15 @@ export interface VerdictCache {
   tokenCount(): number
 }
 
+interface AcceptedVerdict extends KeptVerdict {
+  readonly tokenId: string
+  /** How many secrets had been accepted when it was last moved to the front. */
+  movedAt: number
+}
+
 export function createVerdictCache(size: number): VerdictCache {
   const secretsOf = new Map<string, readonly string[]>()
-  const accepted = new LRUCache<string, KeptVerdict & { readonly tokenId: string }>({
+  const accepted = new LRUCache<string, AcceptedVerdict>({
     max: size,
     dispose({ tokenId }, secret) {
       const others = secretsOf.get(tokenId)?.filter((other) => other !== secret) ?? []
@@ -40,6 +46,7 @@ export function createVerdictCache(size: number): VerdictCache {
   })
   const refused = new LRUCache<string, KeptVerdict>({ max: mostRefusals })
   let epoch = 0
+  let acceptances = 0
 
   const forget = (secret: string) => {
     accepted.delete(secret)
@@ -47,17 +54,26 @@ export function createVerdictCache(size: number): VerdictCache {
   }
   return {
     find(secret, now) {
-      const kept = accepted.get(secret) ?? refused.get(secret)
+      const known = accepted.peek(secret)
+      // Moving an entry to the front takes as long as finding it, and is of no use until others have come before it.
+      if (known && acceptances - known.movedAt > size / 4) {
+        accepted.get(secret)
+        known.movedAt = acceptances
+      }
+      const kept = known ?? refused.get(secret)
       return kept !== undefined && now < kept.endsAt ? kept : undefined
     },
     keep(secret, { verdict, lifetimeMilliseconds }, askedAt) {
-      forget(secret)
       const settled = Promise.resolve(verdict)
       if (verdict.active) {
         const { tokenId } = verdict
-        accepted.set(secret, { verdict: settled, tokenId, askedAt, endsAt: askedAt + lifetimeMilliseconds })
-        secretsOf.set(tokenId, [...(secretsOf.get(tokenId) ?? []), secret])
+        if (refused.size > 0) refused.delete(secret)
+        const endsAt = askedAt + lifetimeMilliseconds
+        accepted.set(secret, { verdict: settled, tokenId, askedAt, endsAt, movedAt: ++acceptances })
+        const others = secretsOf.get(tokenId)
+        secretsOf.set(tokenId, others ? [...others, secret] : [secret])
       } else {
+        accepted.delete(secret)
         refused.set(secret, { verdict: settled, askedAt, endsAt: askedAt + refusalMilliseconds })
       }
     },

@@ -24,7 +24,7 @@ export interface VerifierOptions {
   prefix?: string | undefined
   /** For how long after the last message from Latchkey cached answers are trusted; 5,000 unless set. */
   stalenessBoundMilliseconds?: number | undefined
-  /** How many accepted secrets are kept, the least recently used going first; 100,000 unless set. */
+  /** How many accepted secrets are kept; 100,000 unless set. Those not used for long go first. */
   cacheSize?: number | undefined
   /** For how long `verify` may take; 2,000 unless set. */
   timeoutMilliseconds?: number | undefined
@@ -157,7 +157,8 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 
   async function ask(asked: readonly Question[]): Promise<{ secret: string; answer: Answer }[]> {
-    const usedFrom = asked.map((question) => question.usedFrom)
+    const reported = asked.some((question) => question.usedFrom !== null)
+    const usedFrom = reported ? asked.map((question) => question.usedFrom) : undefined
     try {
       const digests = await Promise.all(asked.map(({ secret }) => sha256(secret)))
       const { verifyTokenDigests: answers } = await latchkey.verifyTokenDigests({ digests, usedFrom })

@@ -1,6 +1,7 @@
 import type { Acting, Dependencies } from '../dependencies.ts'
 import { Fault } from '../fault.ts'
 import type { MemberPrincipal, Origin, Principal } from '../identity/principal.ts'
+import type { BegunLookup } from '../tokens/verification.ts'
 
 /** One request: its caller, where it came from, and what its answer should do to the browser's session. */
 export interface Context extends Dependencies {
@@ -8,6 +9,8 @@ export interface Context extends Dependencies {
   /** A credential came along, and was not good. */
   credentialRefused: boolean
   origin: Origin
+  /** Of what the request asks to verify. */
+  begunLookup: BegunLookup | null
   session: SessionCookie
   /** Asks anew, for an answer that outlives the request: whoever it is for may be refused by now. */
   isStillAccepted(): Promise<boolean>

@@ -23,30 +23,41 @@ export function readPersistedDocuments(): ReadonlyMap<string, string> {
 }
 
 /** What is asked millions of times for every other operation. */
-const compiledOperations = ['verifyToken', 'verifyTokenDigests']
+export type Verification = 'verifyToken' | 'verifyTokenDigests'
+
+/** The SDK's verifications, and their documents' texts. */
+export interface Verifications {
+  /** Null for every other document. */
+  nameOf(text: string | null | undefined): Verification | null
+  /** Has Yoga execute them by code that is compiled from them. */
+  plugin: Plugin
+}
 
 /**
- * Executes the SDK's verifications by code that is compiled from them once: a verdict then takes a third of the
- * interpreter's time and a fraction of its memory. No document of a caller's own is compiled, and no other operation: a
- * compiler is trusted with what a test compares, answer by answer, with the interpreter.
+ * Compiles them once: a verdict then takes a third of the interpreter's time and a fraction of its memory. No document of a
+ * caller's own is compiled, and no other operation: a compiler is trusted with what a test compares, answer by answer,
+ * with the interpreter.
  */
-export function executeCompiled(schema: GraphQLSchema, persisted: ReadonlyMap<string, string>): Plugin {
-  const compiled = new Map<string, CompiledQuery>()
-  for (const name of compiledOperations) {
+export function compileVerifications(schema: GraphQLSchema, persisted: ReadonlyMap<string, string>): Verifications {
+  const verifications = new Map<string, { name: Verification; operation: CompiledQuery }>()
+  for (const name of ['verifyToken', 'verifyTokenDigests'] as const) {
     const text = [...persisted.values()].find((text) => getOperationAST(parse(text))?.name?.value === name)
     const operation = text === undefined ? null : compileQuery(schema, parse(text))
     if (text === undefined || !operation || !isCompiledQuery(operation)) {
       throw new Error(`The SDK’s operation ${name} cannot be compiled.`)
     }
-    compiled.set(text, operation)
+    verifications.set(text, { name, operation })
   }
   return {
-    onExecute({ context: { params }, setExecuteFn }) {
-      const operation = compiled.get(params.query ?? '')
-      if (!operation) return
-      setExecuteFn(({ rootValue, contextValue, variableValues }) =>
-        operation.query(rootValue, contextValue, variableValues),
-      )
+    nameOf: (text) => verifications.get(text ?? '')?.name ?? null,
+    plugin: {
+      onExecute({ context: { params }, setExecuteFn }) {
+        const operation = verifications.get(params.query ?? '')?.operation
+        if (!operation) return
+        setExecuteFn(({ rootValue, contextValue, variableValues }) =>
+          operation.query(rootValue, contextValue, variableValues),
+        )
+      },
     },
   }
 }

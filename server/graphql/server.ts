@@ -1,7 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql'
 import { type DocumentNode, type ExecutionResult, GraphQLError } from 'graphql'
-import { _createLRUCache, createYoga, isAsyncIterable, type Plugin, processRegularResult } from 'graphql-yoga'
+import {
+  _createLRUCache,
+  createYoga,
+  type GraphQLParams,
+  isAsyncIterable,
+  type Plugin,
+  processRegularResult,
+} from 'graphql-yoga'
 import { recordAction } from '../audit/record-event.ts'
 import { withOrganization } from '../database/with-organization.ts'
 import type { Dependencies } from '../dependencies.ts'
@@ -10,10 +17,13 @@ import { commonHeaders } from '../http/answer.ts'
 import { readBody } from '../http/body.ts'
 import { readCredential, type SessionCookies } from '../http/credential.ts'
 import { authenticate, type Origin } from '../identity/principal.ts'
+import { mostDigests } from '../tokens/graphql.ts'
+import type { Digest } from '../tokens/secret.ts'
+import { type BegunLookup, beginLookup } from '../tokens/verification.ts'
 import type { Context, SessionCookie } from './context.ts'
 import { explainRequests } from './explain-requests.ts'
 import { documentLimits, noNulRule, oneSignInRule } from './limits.ts'
-import { executeCompiled, readPersistedDocuments } from './persisted-documents.ts'
+import { compileVerifications, readPersistedDocuments } from './persisted-documents.ts'
 import { presentError } from './present-error.ts'
 import { readBodyText, readRequests } from './request-parameters.ts'
 import { RequestProblem } from './request-problem.ts'
@@ -28,6 +38,8 @@ interface Incoming {
 
 /** Of no consequence: which address was asked for is decided before. */
 const endpoint = 'http://latchkey/graphql'
+
+const mostKnownServices = 1_000
 
 /** Longer documents are parsed anew each time, so that nobody can fill the memory with a thousand large ones. */
 const longestKeptDocument = 10_000
@@ -74,6 +86,9 @@ export function createGraphQLServer(
   { corsOrigins, cookies }: { corsOrigins: string[]; cookies: SessionCookies },
 ): GraphQLServer {
   const schema = buildSchema()
+  const persisted = readPersistedDocuments()
+  const verifications = compileVerifications(schema, persisted)
+  const knownServices = new Set<Digest>()
 
   const presentErrors: Plugin = {
     onResultProcess({ result, setResult, resultProcessor, setResultProcessor }) {
@@ -101,10 +116,36 @@ export function createGraphQLServer(
     },
   }
 
-  async function createContext({ request, origin, setCookies }: { request: Request } & Incoming): Promise<Context> {
+  /**
+   * A verifier's questions are looked up while it is itself, in one statement with it: for a service that was good before,
+   * so that nobody else has the database look for what they will not be told.
+   */
+  function lookAhead({ query, variables }: GraphQLParams, service: Digest | null, origin: Origin): BegunLookup | null {
+    if (service === null || !knownServices.has(service)) return null
+    if (verifications.nameOf(query) !== 'verifyTokenDigests') return null
+    const hashes: unknown = variables?.digests
+    if (!Array.isArray(hashes) || hashes.length > mostDigests) return null
+    return hashes.every((hash) => typeof hash === 'string') ? beginLookup(dependencies, hashes, origin.isGone) : null
+  }
+
+  async function createContext({
+    request,
+    params,
+    origin,
+    setCookies,
+  }: { request: Request; params: GraphQLParams } & Incoming): Promise<Context> {
     const credential = readCredential(request, cookies)
     const identify = async () => (credential ? authenticate(dependencies, credential, origin) : null)
-    const principal = await identify()
+    const presented = credential === null ? null : dependencies.digester.read(credential)
+    const service = presented?.kind === 'service' ? presented.digest : null
+    const identified = identify()
+    const begunLookup = lookAhead(params, service, origin)
+    const principal = await identified
+    if (service !== null) {
+      if (knownServices.size >= mostKnownServices) knownServices.clear()
+      if (principal === null) knownServices.delete(service)
+      else knownServices.add(service)
+    }
     if (principal?.kind === 'integrationToken' && principal.permissions.includes('scim:provision')) {
       await withOrganization(dependencies.database, principal, (transaction) =>
         recordAction(transaction, { ...dependencies, principal, origin }, 'access.denied', {
@@ -123,6 +164,7 @@ export function createGraphQLServer(
       principal,
       credentialRefused: credential !== null && principal === null,
       origin,
+      begunLookup,
       session,
       isStillAccepted: async () => (await identify()) !== null,
     }
@@ -134,14 +176,13 @@ export function createGraphQLServer(
     return origin !== null && corsOrigins.includes(origin) ? { origin, credentials: true } : false
   }
 
-  const persisted = readPersistedDocuments()
   const documents = _createLRUCache<DocumentNode>()
   const yoga = createYoga<Incoming, Context>({
     schema,
     context: createContext,
     plugins: [
       readRequests(persisted),
-      executeCompiled(schema, persisted),
+      verifications.plugin,
       explainRequests(schema),
       presentErrors,
       headerSetter,

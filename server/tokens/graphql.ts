@@ -337,7 +337,7 @@ const tokenVerification = builder.objectRef<{ answer: AcceptedToken | null }>('T
   }),
 })
 
-const mostDigests = 1_000
+export const mostDigests = 1_000
 
 builder.queryFields((t) => ({
   verifyToken: t.field({

@@ -37,18 +37,41 @@ export async function verifyToken(
   return judge(authentication, await lookUpToken(authentication, token, isGone), usedFrom)
 }
 
-/** The same for many, each given as the lower-case hexadecimal SHA-256 of its value, in the order asked. */
-export async function verifyTokenHashes(
-  authentication: Authentication,
-  { hashes, usedFrom }: { hashes: readonly string[]; usedFrom: readonly (string | null)[] },
+/** A look-up of many tokens that was begun before the caller was known. */
+export interface BegunLookup {
+  hashes: readonly string[]
+  found: Promise<(Credential | null)[]>
+}
+
+/**
+ * Leaves no trace, and tells nobody anything: `verifyTokenHashes` takes the result up once the caller is known, who was
+ * then looked up by the same statement. Each `hash` is the lower-case hexadecimal SHA-256 of a token's value.
+ */
+export function beginLookup(
+  { credentials, digester }: Authentication,
+  hashes: readonly string[],
   isGone?: () => boolean,
-): Promise<(AcceptedToken | null)[]> {
-  const { credentials, digester } = authentication
+): BegunLookup {
   const digests = hashes.map((text) => {
     const sha256 = parseHash(text)
     return sha256 === null ? null : digester.digestOfHash(sha256)
   })
-  const found = await credentials.findAll('bearer', digests, isGone)
+  const found = credentials.findAll('bearer', digests, isGone)
+  // Whoever takes it up hears of a failure; a caller who is refused has nobody who does.
+  found.catch(() => undefined)
+  return { hashes, found }
+}
+
+/** The same for many, each given as its hash, in the order asked. */
+export async function verifyTokenHashes(
+  authentication: Authentication & { begunLookup: BegunLookup | null },
+  { hashes, usedFrom }: { hashes: readonly string[]; usedFrom: readonly (string | null)[] },
+  isGone?: () => boolean,
+): Promise<(AcceptedToken | null)[]> {
+  const { begunLookup } = authentication
+  const isBegun =
+    begunLookup?.hashes.length === hashes.length && hashes.every((hash, n) => hash === begunLookup.hashes[n])
+  const found = await (isBegun ? begunLookup : beginLookup(authentication, hashes, isGone)).found
   return found.map((credential, index) => judge(authentication, tokenOf(credential), usedFrom[index] ?? null))
 }
 
