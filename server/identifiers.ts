@@ -56,6 +56,12 @@ export function createId<K extends Kind>(
   return `${prefixes[kind]}_${suffix}`
 }
 
+/** Whether an id that was made here is of that kind: for what the database holds, of which nothing else is to be proven. */
+export function isOfKind<K extends Kind>(kind: K, id: string): id is Id<K> {
+  const prefix = prefixes[kind]
+  return id.startsWith(prefix) && id[prefix.length] === '_'
+}
+
 /** Whether the text has the form of an id of that kind; managed roles have ids of their own, such as `role_ci`. */
 export function isId<K extends Kind>(kind: K, text: string): text is Id<K> {
   return patterns[kind].test(text)

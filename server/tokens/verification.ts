@@ -6,6 +6,7 @@ import { parseHash } from './secret.ts'
 
 /** The answer about a presented token that is to be accepted. */
 export interface AcceptedToken {
+  active: true
   kind: 'INTEGRATION_TOKEN' | 'ACCESS_TOKEN'
   organizationId: OrganizationId
   tokenId: string
@@ -106,6 +107,7 @@ function acceptedToken(credential: PresentedToken): AcceptedToken {
   if (credential.kind === 'integrationToken') {
     const { tokenId, label, roleId, permissions } = credential
     return {
+      active: true,
       kind: 'INTEGRATION_TOKEN',
       organizationId,
       tokenId,
@@ -121,6 +123,7 @@ function acceptedToken(credential: PresentedToken): AcceptedToken {
   }
   const { accessTokenId, memberId, organizationRole } = credential
   return {
+    active: true,
     kind: 'ACCESS_TOKEN',
     organizationId,
     tokenId: accessTokenId,
