@@ -1,62 +1,30 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { unwrap } from '@latchkey/sdk'
 import { createVerifier, type Verifier } from '@latchkey/sdk/verifier'
 import { startLatchkey } from './contender.ts'
 import { serverKey, type TokenDatabase } from './verification-tokens.ts'
 
-const callers = 64
 const deletions = 300
-const passes = 5
-const warmTimes = 10
-/** How many verifications are made between two looks at the network, as a busy service would come to it. */
-const betweenTurns = 1_000
 
 /** Verifications a second by the SDK's verifier: those that it knows the answer of, and those that it has to ask about. */
-export async function measureVerifier(database: TokenDatabase): Promise<{ warm: number[]; cold: number[] }> {
-  await using latchkey = await startLatchkey(database.url, serverKey)
-  const warm: number[] = []
-  const cold: number[] = []
-  // The first pass warms Latchkey up, and this process.
-  for (let pass = 0; pass <= passes; pass++) {
-    await using verifier = await openVerifier(latchkey.url, database)
-    const coldRate = await verifyCold(verifier, database.secrets)
-    const warmRate = await verifyWarm(verifier, database.secrets)
-    if (pass > 0) {
-      cold.push(coldRate)
-      warm.push(warmRate)
-    }
-  }
-  return { warm, cold }
+export interface VerifierRates {
+  warm: number[]
+  cold: number[]
 }
 
-async function verifyCold(verifier: Verifier, secrets: string[]): Promise<number> {
-  const presented = secrets.values()
-  const started = performance.now()
-  const call = async () => {
-    for (const secret of presented) expectActive(await verifier.verify(secret))
-  }
-  await Promise.all(Array.from({ length: callers }, call))
-  return (secrets.length / (performance.now() - started)) * 1_000
+export async function measureVerifier({ url, secrets, serviceSecret }: TokenDatabase): Promise<VerifierRates> {
+  const child = fork(fileURLToPath(new URL('verifier-rates.ts', import.meta.url)))
+  child.send({ url, secrets, serviceSecret })
+  const [rates] = await Promise.race([once(child, 'message'), once(child, 'exit')])
+  if (!areRates(rates)) throw new Error('The verifier’s process ended without a result.')
+  return rates
 }
 
-/**
- * Every secret is a string that was never seen before, as it is when it comes with a request. Each is verified several
- * times: once takes so short a time that it would be measured how a cold cache is cleaned up after.
- */
-async function verifyWarm(verifier: Verifier, secrets: string[]): Promise<number> {
-  const { misses } = verifier.metrics()
-  let milliseconds = 0
-  for (let time = 0; time < warmTimes; time++) {
-    const presented = secrets.map((secret) => Buffer.from(secret).toString())
-    const started = performance.now()
-    for (const [index, secret] of presented.entries()) {
-      expectActive(await verifier.verify(secret))
-      if (index % betweenTurns === 0) await turn()
-    }
-    milliseconds += performance.now() - started
-  }
-  if (verifier.metrics().misses !== misses) throw new Error('The verifier was not warm.')
-  return ((warmTimes * secrets.length) / milliseconds) * 1_000
+function areRates(result: unknown): result is VerifierRates {
+  return typeof result === 'object' && result !== null && 'warm' in result && 'cold' in result
 }
 
 /**
@@ -84,13 +52,17 @@ export async function measureInvalidation(database: TokenDatabase): Promise<numb
   return delays
 }
 
-async function openVerifier(url: string, { serviceSecret }: TokenDatabase): Promise<Verifier & AsyncDisposable> {
+/** Once it hears the stream of invalidations. */
+export async function openVerifier(
+  url: string,
+  { serviceSecret }: Pick<TokenDatabase, 'serviceSecret'>,
+): Promise<Verifier & AsyncDisposable> {
   const opened = Promise.withResolvers<void>()
   const verifier = createVerifier({ url, credential: serviceSecret, onStateChange: () => opened.resolve() })
   await opened.promise
   return { ...verifier, [Symbol.asyncDispose]: () => verifier.close() }
 }
 
-function expectActive({ active }: { active: boolean }): void {
+export function expectActive({ active }: { active: boolean }): void {
   if (!active) throw new Error('A token was refused that is to be accepted.')
 }

@@ -1,0 +1,66 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import type { Verifier } from '@latchkey/sdk/verifier'
+import { startLatchkey } from './contender.ts'
+import { serverKey, type TokenDatabase } from './verification-tokens.ts'
+import { expectActive, openVerifier, type VerifierRates } from './verification-verifier.ts'
+
+// A process of its own, as a service that uses the verifier is.
+
+const callers = 64
+const passes = 5
+const warmTimes = 10
+/** How many verifications are made between two looks at the network, as a busy service would come to it. */
+const betweenTurns = 1_000
+
+type Database = Pick<TokenDatabase, 'url' | 'secrets' | 'serviceSecret'>
+
+process.once('message', (database: Database) => {
+  void measureRates(database).then((rates) => process.send?.(rates, () => process.disconnect()))
+})
+
+async function measureRates(database: Database): Promise<VerifierRates> {
+  await using latchkey = await startLatchkey(database.url, serverKey)
+  const warm: number[] = []
+  const cold: number[] = []
+  // The first pass warms Latchkey up, and this process.
+  for (let pass = 0; pass <= passes; pass++) {
+    await using verifier = await openVerifier(latchkey.url, database)
+    const coldRate = await verifyCold(verifier, database.secrets)
+    const warmRate = await verifyWarm(verifier, database.secrets)
+    if (pass > 0) {
+      cold.push(coldRate)
+      warm.push(warmRate)
+    }
+  }
+  return { warm, cold }
+}
+
+async function verifyCold(verifier: Verifier, secrets: string[]): Promise<number> {
+  const presented = secrets.values()
+  const started = performance.now()
+  const call = async () => {
+    for (const secret of presented) expectActive(await verifier.verify(secret))
+  }
+  await Promise.all(Array.from({ length: callers }, call))
+  return (secrets.length / (performance.now() - started)) * 1_000
+}
+
+/**
+ * Every secret is a string that was never seen before, as it is when it comes with a request. Each is verified several
+ * times: once takes so short a time that it would be measured how a cold cache is cleaned up after.
+ */
+async function verifyWarm(verifier: Verifier, secrets: string[]): Promise<number> {
+  const { misses } = verifier.metrics()
+  let milliseconds = 0
+  for (let time = 0; time < warmTimes; time++) {
+    const presented = secrets.map((secret) => Buffer.from(secret).toString())
+    const started = performance.now()
+    for (const [index, secret] of presented.entries()) {
+      expectActive(await verifier.verify(secret))
+      if (index % betweenTurns === 0) await turn()
+    }
+    milliseconds += performance.now() - started
+  }
+  if (verifier.metrics().misses !== misses) throw new Error('The verifier was not warm.')
+  return ((warmTimes * secrets.length) / milliseconds) * 1_000
+}
