@@ -96,17 +96,17 @@ describe('gathering', () => {
     }
     ask(1)
     await settle()
-    ask(27)
+    ask(39)
     await settle()
     expect(sizes(asked)).toEqual([1])
     ask(1)
     await settle()
-    expect(sizes(asked)).toEqual([1, 28])
+    expect(sizes(asked)).toEqual([1, 40])
     ask(5)
     asked[0]?.answer()
     asked[1]?.answer()
     await settle()
-    expect(sizes(asked)).toEqual([1, 28, 5])
+    expect(sizes(asked)).toEqual([1, 40, 5])
   })
 
   it('asks about 512 at once at most, in four statements at most', async () => {

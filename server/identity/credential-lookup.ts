@@ -11,7 +11,7 @@ const largestBatch = 512
  * While a statement is under way, questions gather for the next: until that one is answered, until so many wait that the
  * cost of another is spread thin, or until one has waited for as long as a statement should never take.
  */
-const worthwhileBatch = 28
+const worthwhileBatch = 40
 const mostStatements = 4
 /** Beyond this, waiting would outlast the caller's patience: they are told to come back instead. */
 const longestQueue = 10_000
