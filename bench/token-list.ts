@@ -10,8 +10,8 @@ const warmUpRounds = 15
 /** A list as an admin sees it, of one organization. */
 interface List {
   client: Latchkey
-  /** Of a token in the middle of the list, newest first. */
-  middle: string
+  /** In each order, the cursor of a token in the middle. */
+  middle: Record<Sort, string>
   /** The label of that token, which no other has. */
   label: string
 }
@@ -25,9 +25,18 @@ type Page = {
   withTotalCount?: boolean
 }
 
+/** The orders of the list, in SQL. */
+const orders = {
+  CREATED_AT_DESC: 'created_at desc',
+  LABEL_ASC: 'label_key',
+  LAST_USED_AT_DESC: 'last_used_at desc nulls last',
+  EXPIRES_AT_ASC: 'expires_at nulls last',
+} as const satisfies Partial<Record<IntegrationTokenSort, string>>
+type Sort = keyof typeof orders
+
 const pages: Record<string, (list: List) => Page> = {
   'first page': () => ({ first: 20 }),
-  'page in the middle': ({ middle }) => ({ first: 20, after: middle }),
+  'page in the middle': ({ middle }) => ({ first: 20, after: middle.CREATED_AT_DESC }),
   'last page': () => ({ last: 20 }),
   'search by label, one match': ({ label }) => ({ first: 20, filter: { search: label } }),
   'search by label, ten matches': () => ({ first: 20, filter: { search: 'keycloak' } }),
@@ -36,10 +45,21 @@ const pages: Record<string, (list: List) => Page> = {
   'filter by role': () => ({ first: 20, filter: { roleIds: ['role_jira'] } }),
   'filter by status': () => ({ first: 20, filter: { statuses: ['DISABLED'] } }),
   'sorted by label': () => ({ first: 20, sort: 'LABEL_ASC' }),
+  'sorted by label, in the middle': ({ middle }) => ({ first: 20, after: middle.LABEL_ASC, sort: 'LABEL_ASC' }),
   'sorted by last use': () => ({ first: 20, sort: 'LAST_USED_AT_DESC' }),
+  'sorted by last use, in the middle': ({ middle }) => ({
+    first: 20,
+    after: middle.LAST_USED_AT_DESC,
+    sort: 'LAST_USED_AT_DESC',
+  }),
   'sorted by expiry': () => ({ first: 20, sort: 'EXPIRES_AT_ASC' }),
+  'sorted by expiry, in the middle': ({ middle }) => ({
+    first: 20,
+    after: middle.EXPIRES_AT_ASC,
+    sort: 'EXPIRES_AT_ASC',
+  }),
   'first page, counted': () => ({ first: 20, withTotalCount: true }),
-  'page in the middle, counted': ({ middle }) => ({ first: 20, after: middle, withTotalCount: true }),
+  'page in the middle, counted': ({ middle }) => ({ first: 20, after: middle.CREATED_AT_DESC, withTotalCount: true }),
   'search by label, one match, counted': ({ label }) => ({
     first: 20,
     filter: { search: label },
@@ -63,14 +83,27 @@ export async function measureTokenList(): Promise<void> {
     const { id, client } = await instance.addOrganization('Acme')
     await fillTokens(instance, { organizationId: id, tokens })
     await instance.sql('vacuum (analyze)')
-    const [row] = await instance.sql<{ label: string }>(
-      `select label from integration_tokens where organization_id = $1 and enabled and expires_at is null
-       and label not like 'Keycloak%' order by abs(extract(epoch from created_at - (now() - interval '500 days'))) limit 1`,
-      [id],
-    )
-    const label = row?.label ?? ''
-    const { integrationTokens } = await client.integrationTokens({ first: 20, filter: { search: label } })
-    lists.push({ client, label, middle: integrationTokens.pageInfo.endCursor ?? '' })
+    const labelInTheMiddle = async (sort: Sort) => {
+      const [row] = await instance.sql<{ label: string }>(
+        `select label from integration_tokens join token_uses on token_id = id
+         where integration_tokens.organization_id = $1 and enabled and coalesce(expires_at > now(), true)
+         and label not like 'Keycloak%' order by ${orders[sort]} offset $2 limit 1`,
+        [id, Math.floor(tokens * 0.4)],
+      )
+      return row?.label ?? ''
+    }
+    const cursorInTheMiddle = async (sort: Sort) => {
+      const search = await labelInTheMiddle(sort)
+      const { integrationTokens } = await client.integrationTokens({ first: 1, filter: { search }, sort })
+      return integrationTokens.pageInfo.endCursor ?? ''
+    }
+    const middle = {
+      CREATED_AT_DESC: await cursorInTheMiddle('CREATED_AT_DESC'),
+      LABEL_ASC: await cursorInTheMiddle('LABEL_ASC'),
+      LAST_USED_AT_DESC: await cursorInTheMiddle('LAST_USED_AT_DESC'),
+      EXPIRES_AT_ASC: await cursorInTheMiddle('EXPIRES_AT_ASC'),
+    }
+    lists.push({ client, label: await labelInTheMiddle('CREATED_AT_DESC'), middle })
   }
 
   const results: Record<string, { milliseconds: number[]; ratio: number }> = {}

@@ -1,6 +1,6 @@
 import { and, eq, not, or, type SQL, sql } from 'drizzle-orm'
 import type { PageBounds, Position } from '../database/keyset.ts'
-import { integrationTokens, tokenUses } from '../database/tables.ts'
+import { integrationTokens, tokenUses, whenEnding, whenUsed } from '../database/tables.ts'
 import type { Transaction } from '../database/with-organization.ts'
 import type { OrganizationId } from '../identifiers.ts'
 import type { TokenStatus } from './status.ts'
@@ -28,7 +28,7 @@ export interface Listing {
   bounds: PageBounds
 }
 
-const endsAt = sql`coalesce(${integrationTokens.expiresAt}, 'infinity'::timestamptz)`
+const endsAt = sql.raw(whenEnding)
 const disabled = not(sql`${integrationTokens.enabled}`)
 const ended = sql`${endsAt} <= now()`
 const unended = sql`${endsAt} > now()`
@@ -58,7 +58,7 @@ const orders: Record<TokenSort, Order> = {
   },
   LAST_USED_AT_DESC: {
     table: tokenUses,
-    key: sql`coalesce(${tokenUses.lastUsedAt}, '-infinity'::timestamptz)`,
+    key: sql.raw(whenUsed),
     type: sql`timestamptz`,
     descending: true,
   },

@@ -1,6 +1,6 @@
 import { and, eq, lte, sql } from 'drizzle-orm'
 import { recordEvent } from '../audit/record-event.ts'
-import { idempotencyKeys, integrationTokens, sessions, tokenSecrets } from '../database/tables.ts'
+import { idempotencyKeys, integrationTokens, sessions, tokenSecrets, whenEnding } from '../database/tables.ts'
 import { withOrganization } from '../database/with-organization.ts'
 import type { Dependencies } from '../dependencies.ts'
 import type { OrganizationId } from '../identifiers.ts'
@@ -56,12 +56,7 @@ async function purgeOrganization(
       .where(and(eq(tokenSecrets.organizationId, organizationId), lte(tokenSecrets.acceptedUntil, before)))
     const purged = await transaction
       .delete(integrationTokens)
-      .where(
-        and(
-          eq(integrationTokens.organizationId, organizationId),
-          sql`coalesce(${integrationTokens.expiresAt}, 'infinity'::timestamptz) <= ${before}`,
-        ),
-      )
+      .where(and(eq(integrationTokens.organizationId, organizationId), sql`${sql.raw(whenEnding)} <= ${before}`))
       .returning({ id: integrationTokens.id, label: integrationTokens.label })
     for (const { id, label } of purged) {
       await recordEvent(transaction, dependencies, {
