@@ -47,10 +47,16 @@ builder.queryField('auditEvents', (t) =>
   t.field({
     type: connection,
     directives: { hasRole: { anyOf: admins } },
-    args: { first: t.arg.int(), after: t.arg.string(), filter: t.arg({ type: auditEventFilter }) },
-    resolve: (_root, { first, after, filter }, context) =>
+    args: {
+      first: t.arg.int(),
+      after: t.arg.string(),
+      last: t.arg.int(),
+      before: t.arg.string(),
+      filter: t.arg({ type: auditEventFilter }),
+    },
+    resolve: (_root, { filter, ...page }, context) =>
       listEvents(acting(context), {
-        page: { first, after },
+        page,
         filter: {
           actions: filter?.actions ?? null,
           targetId: filter?.targetId ?? null,
