@@ -3,6 +3,11 @@ import { isRecord } from './is-record.ts'
 /** The SHA-256 of a text in lower-case hexadecimal. Node's own takes a twentieth of the Web's time, and is used where it is. */
 export const sha256: (text: string) => string | Promise<string> = nodeSha256() ?? webSha256
 
+/** Browsers have none in a page that came over plain HTTP from another machine. */
+export function hasSha256(): boolean {
+  return sha256 !== webSha256 || globalThis.crypto?.subtle !== undefined
+}
+
 /** Asked of the process, since an import of it would keep the package from being bundled for anything but Node. */
 function nodeSha256(): ((text: string) => string) | null {
   const { process }: { process?: unknown } = globalThis

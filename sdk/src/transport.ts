@@ -1,5 +1,5 @@
 import { type DocumentNode, print } from 'graphql'
-import { sha256 } from './digest.ts'
+import { hasSha256, sha256 } from './digest.ts'
 import { RequestError, type RequestErrorCode } from './errors.ts'
 import { isRecord } from './is-record.ts'
 
@@ -25,7 +25,7 @@ export interface TransportOptions {
 
 /**
  * Sends operations and reads their answers. A document is named by its hash, which Latchkey knows for the operations of
- * its own version; to one that does not, it is sent in full from then on.
+ * its own version; to one that does not, and from where no hash can be made, it is sent in full.
  */
 export function createTransport(options: TransportOptions): GraphQLClient {
   const unknown = new WeakSet<DocumentNode>()
@@ -48,7 +48,7 @@ export function createTransport(options: TransportOptions): GraphQLClient {
   return {
     async request<Data>(asked: RequestOptions): Promise<Data> {
       const { document } = asked
-      let sent = await send(document, unknown.has(document), asked)
+      let sent = await send(document, unknown.has(document) || !hasSha256(), asked)
       if (isUnknownDocument(sent.answer)) {
         unknown.add(document)
         sent = await send(document, true, asked)
