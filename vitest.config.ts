@@ -14,7 +14,7 @@ export default defineConfig({
   },
   ssr: { resolve: { conditions } },
   test: {
-    include: ['{server,sdk/src,tests}/**/*.test.ts'],
+    include: ['{server,sdk/src,console/src,tests}/**/*.test.ts'],
     globalSetup: ['tests/postgres.ts'],
     pool: 'forks',
     maxWorkers: 2,

@@ -10,6 +10,7 @@ import { createApp } from '../server/app.ts'
 import { startEmbeddedDatabase } from '../server/database/embedded.ts'
 import { migrateDatabase } from '../server/database/migrate.ts'
 import { trustedProxies } from '../server/http/client-address.ts'
+import { builtConsole } from '../server/http/console.ts'
 import type { OrganizationId } from '../server/identifiers.ts'
 import { signIn } from '../server/identity/service.ts'
 import { openDependencies } from '../server/open-dependencies.ts'
@@ -19,7 +20,8 @@ import { createOrganization } from '../server/organizations/operator.ts'
 export interface Instance {
   url: string
   /** An organization, and a client signed in as its owner. */
-  addOrganization(name: string): Promise<{ id: OrganizationId; client: Latchkey }>
+  addOrganization(name: string): Promise<{ id: OrganizationId; client: Latchkey; sessionToken: string }>
+  dependencies: Awaited<ReturnType<typeof openDependencies>>
   /** Runs SQL as the superuser, whom no row-level security binds. */
   sql<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>
 }
@@ -60,6 +62,7 @@ export async function openLaboratory(): Promise<Laboratory> {
           publicUrl: new URL('http://127.0.0.1'),
           corsOrigins: [],
           trustedProxies: trustedProxies([]),
+          consoleDirectory: builtConsole,
         }),
       )
       server.listen(0, '127.0.0.1')
@@ -74,12 +77,13 @@ export async function openLaboratory(): Promise<Laboratory> {
       const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`
       return {
         url,
+        dependencies,
         async addOrganization(name) {
           const email = `owner@${name.toLowerCase()}.example`
           const { id, slug } = await createOrganization(dependencies, { name, owner: { email, password } })
           const origin = { ipAddress: '192.0.2.1', userAgent: 'bench' }
           const { sessionToken } = await signIn({ ...dependencies, origin }, { email, password, slug })
-          return { id, client: createClient({ url, credential: sessionToken }) }
+          return { id, client: createClient({ url, credential: sessionToken }), sessionToken }
         },
         async sql<Row extends pg.QueryResultRow>(text: string, values?: unknown[]) {
           return (await superuser.query<Row>(text, values)).rows

@@ -1,5 +1,6 @@
 /** `npm run bench [name …]`: the named benchmarks, or all of them, one after the other. */
 const benchmarks: Record<string, () => Promise<unknown>> = {
+  console: () => import('./console.ts').then(({ measureConsole }) => measureConsole()),
   'token-list': () => import('./token-list.ts').then(({ measureTokenList }) => measureTokenList()),
   verification: () => import('./verification.ts').then(({ measureVerification }) => measureVerification()),
 }

@@ -3,10 +3,12 @@ import type { BlockList } from 'node:net'
 import { isMigrated } from './database/migrate.ts'
 import type { Dependencies } from './dependencies.ts'
 import { faultStatus } from './fault.ts'
+import { asksForPage, createGraphiQL } from './graphql/graphiql.ts'
 import { createGraphQLServer } from './graphql/server.ts'
-import { answerAndClose, answerJson, commonHeaders } from './http/answer.ts'
+import { answerAndClose, answerFault, answerJson, faultOf } from './http/answer.ts'
 import { BodyRefused, CallerGone } from './http/body.ts'
 import { clientAddress } from './http/client-address.ts'
+import { openConsoleFiles } from './http/console.ts'
 import { createSessionCookies, isAmbiguous } from './http/credential.ts'
 import { failureMessage, reportFailure } from './http/report-failure.ts'
 import type { Origin } from './identity/principal.ts'
@@ -17,6 +19,10 @@ export interface AppSettings {
   publicUrl: URL
   corsOrigins: string[]
   trustedProxies: BlockList
+  /** Whether owners and super admins may explore the schema, in GraphiQL and by introspection. Nobody may unless it is said. */
+  graphiql?: boolean
+  /** Where the built console is, or would be. */
+  consoleDirectory?: string
 }
 
 /**
@@ -25,20 +31,17 @@ export interface AppSettings {
  */
 export function createApp(
   dependencies: Dependencies,
-  { publicUrl, corsOrigins, trustedProxies }: AppSettings,
+  { publicUrl, corsOrigins, trustedProxies, graphiql = false, consoleDirectory }: AppSettings,
 ): RequestListener {
-  const graphql = createGraphQLServer(dependencies, {
-    corsOrigins,
-    cookies: createSessionCookies({ publicUrl, corsOrigins }),
-  })
+  const cookies = createSessionCookies({ publicUrl, corsOrigins })
+  const graphql = createGraphQLServer(dependencies, { corsOrigins, cookies, graphiql })
+  const answerGraphiQL = createGraphiQL(dependencies, { isOn: graphiql, cookies, publicUrl })
+  const consoleFiles = openConsoleFiles(consoleDirectory, { publicUrl })
 
   const routes: Record<
     string,
     (request: IncomingMessage, response: ServerResponse, origin: Origin) => Promise<void> | void
   > = {
-    '/': (_request, response) => {
-      response.writeHead(302, { ...commonHeaders, location: '/graphql' }).end()
-    },
     '/graphql': async (request, response, origin) => {
       // Yoga makes an address of it, and would answer one that is none with a stack.
       if (!URL.canParse(`http://${request.headers.host}`))
@@ -46,6 +49,7 @@ export function createApp(
       if (isAmbiguous(request)) {
         return answerFault(response, 400, 'Send one “Authorization” header.')
       }
+      if (asksForPage(request)) return answerGraphiQL(request, response, origin)
       if (request.method === 'POST' && !isJson(request)) {
         return answerFault(response, 415, 'Send the GraphQL request as application/json.')
       }
@@ -64,6 +68,7 @@ export function createApp(
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const [path = ''] = (request.url ?? '').split('?', 1)
     const route = Object.hasOwn(routes, path) ? routes[path] : undefined
+    if (!route && consoleFiles.owns(path)) return consoleFiles.answer(request, response, path)
     if (!route) return answerFault(response, 404, 'There is nothing at this address.')
     const { socket, headers } = request
     await route(request, response, {
@@ -87,16 +92,7 @@ function isJson(request: IncomingMessage): boolean {
   return /^application\/json *(;|$)/i.test(request.headers['content-type'] ?? '')
 }
 
-/** In the form in which GraphQL clients expect an error, whatever address it is for. */
-function answerFault(response: ServerResponse, status: number, message: string): void {
-  answerJson(response, status, faultOf(status, message))
-}
-
 function answerBodyRefused(request: IncomingMessage, response: ServerResponse, { status, message }: BodyRefused): void {
   if (status === 413) answerAndClose(request, response, status, faultOf(status, message))
   else answerFault(response, status, message)
 }
-
-const faultOf = (status: number, message: string) => ({
-  errors: [{ message, extensions: { code: status >= 500 ? 'INTERNAL' : 'BAD_REQUEST' } }],
-})

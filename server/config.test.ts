@@ -24,16 +24,18 @@ describe('the settings', () => {
       corsOrigins,
       trustedProxies,
       bootstrap,
+      graphiql,
       logLevel,
       tokenPrefix,
     } = readConfig({})
-    expect({ host, port, databaseUrl, secret, corsOrigins, bootstrap, logLevel, tokenPrefix }).toEqual({
+    expect({ host, port, databaseUrl, secret, corsOrigins, bootstrap, graphiql, logLevel, tokenPrefix }).toEqual({
       host: '127.0.0.1',
       port: 4000,
       databaseUrl: null,
       secret: null,
       corsOrigins: [],
       bootstrap: null,
+      graphiql: true,
       logLevel: 'info',
       tokenPrefix: 'lk',
     })
@@ -57,6 +59,7 @@ describe('the settings', () => {
       PUBLIC_URL: 'https://tokens.example.com',
       TRUST_PROXY: '10.0.0.0/8, ::1',
       CORS_ORIGINS: 'https://app.example.com, http://localhost:5173',
+      GRAPHIQL: 'off',
       LOG_LEVEL: 'debug',
       TOKEN_PREFIX: 'acme',
       EXPIRED_TOKEN_RETENTION_DAYS: '0',
@@ -72,6 +75,7 @@ describe('the settings', () => {
       databaseConnections: 40,
       secret,
       corsOrigins: ['https://app.example.com', 'http://localhost:5173'],
+      graphiql: false,
       logLevel: 'debug',
       tokenPrefix: 'acme',
       expiredTokenRetentionDays: 0,
@@ -133,6 +137,7 @@ describe('the settings', () => {
         'https://a.example.com,canary',
       ],
     ],
+    ['GRAPHIQL', 'is neither on nor off.', ['canary', 'ON', 'true', '0']],
     ['LOG_LEVEL', 'is not one of silent, fatal, error, warn, info, debug.', ['canary', 'INFO', 'trace']],
     ['TOKEN_PREFIX', 'is not 2 to 10 lower-case letters.', ['l', 'LK', 'lk_', 'l1', 'canarycanary', 'é']],
     ['EXPIRED_TOKEN_RETENTION_DAYS', 'is not a whole number from 0 to 36500.', ['-1', '36501', 'canary', 'for ever']],

@@ -16,6 +16,7 @@ export interface Config {
   publicUrl: URL
   trustedProxies: BlockList
   corsOrigins: string[]
+  graphiql: boolean
   logLevel: (typeof logLevels)[number]
   tokenPrefix: string
   expiredTokenRetentionDays: number
@@ -69,6 +70,7 @@ const settings = z.object({
       'is not a list of origins, such as https://app.example.com, without paths',
     )
     .default([]),
+  GRAPHIQL: z.enum(['on', 'off'], 'is neither on nor off').default('on'),
   LOG_LEVEL: z.enum(logLevels, `is not one of ${logLevels.join(', ')}`).default('info'),
   TOKEN_PREFIX: z
     .string()
@@ -108,6 +110,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     publicUrl: new URL(data.PUBLIC_URL ?? `http://${host}:${data.PORT}`),
     trustedProxies: data.TRUST_PROXY ?? trustedProxies([]),
     corsOrigins: data.CORS_ORIGINS,
+    graphiql: data.GRAPHIQL === 'on',
     logLevel: data.LOG_LEVEL,
     tokenPrefix: data.TOKEN_PREFIX,
     expiredTokenRetentionDays: data.EXPIRED_TOKEN_RETENTION_DAYS,

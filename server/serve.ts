@@ -45,7 +45,8 @@ function listenForSignals(onFirst: () => void): { asked: Promise<unknown>; signa
 }
 
 function welcome({ address, firstAccess, usage }: Running, config: Config): string {
-  const serves = `Latchkey serves at ${address} (API and GraphiQL: ${address}/graphql). Ctrl-C stops it.`
+  const api = config.graphiql ? 'API and GraphiQL' : 'API'
+  const serves = `Latchkey serves at ${address} (${api}: ${address}/graphql). Ctrl-C stops it.`
   if (firstAccess) {
     const { email, password, service } = firstAccess
     return `

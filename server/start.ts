@@ -5,6 +5,7 @@ import { createApp } from './app.ts'
 import { BadSetting, type Config } from './config.ts'
 import type { Dependencies } from './dependencies.ts'
 import { Foreseen } from './explain.ts'
+import { builtConsole } from './http/console.ts'
 import { openConfigured } from './open-configured.ts'
 import { bootstrap, type FirstAccess, generatePassword } from './organizations/bootstrap.ts'
 import { OperatorError, readUsage, type Usage } from './organizations/operator.ts'
@@ -30,7 +31,7 @@ export async function start(
 ): Promise<Running> {
   const { dependencies, close } = await openConfigured(config, { log, announce })
   try {
-    const server = createServer(createApp(dependencies, config))
+    const server = createServer(createApp(dependencies, { ...config, consoleDirectory: builtConsole }))
     server.requestTimeout = 30_000
     server.headersTimeout = 10_000
     // Longer than load balancers keep an idle connection, so that it is they who close it.

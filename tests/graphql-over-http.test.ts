@@ -11,10 +11,14 @@ afterAll(() => world[Symbol.asyncDispose]())
 
 /** What a program sends is executed at once; what comes from a page, or asks for a stream, goes through Yoga's HTTP layer. */
 const senders: [sender: string, send: typeof fetch][] = [
-  ['a program', fetch],
-  ['a page', (url, init) => fetch(url, { ...init, headers: { ...plain(init?.headers), origin: world.url } })],
+  ['a program', (url, init) => fetch(url, asOwner(init))],
+  ['a page', (url, init) => fetch(url, asOwner(init, { origin: world.url }))],
 ]
-const plain = (headers: HeadersInit | undefined) => Object.fromEntries(new Headers(headers))
+/** Some of the audits introspect. */
+function asOwner(init: RequestInit = {}, headers: Record<string, string> = {}): RequestInit {
+  const authorization = `Bearer ${world.alpha.owner.sessionToken}`
+  return { ...init, headers: { ...Object.fromEntries(new Headers(init.headers)), authorization, ...headers } }
+}
 
 describe.each(senders)('GraphQL over HTTP, as graphql-http audits it, for %s', (_sender, fetchFn) => {
   for (const { id, name, fn } of serverAudits({ url: () => `${world.url}/graphql`, fetchFn })) {

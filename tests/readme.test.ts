@@ -44,20 +44,26 @@ const serviceSecret = () => running.firstAccess?.service.secret ?? ''
 describe('the README', () => {
   it('makes, verifies, lists and deletes a first token in the browser as it says', async () => {
     let cookie = ''
-    async function ask(query: string, variables = {}) {
-      const headers = { 'content-type': 'application/json', cookie, origin: running.address }
-      const response = await fetch(`${running.address}/graphql`, {
-        method: 'POST',
-        headers,
-        body: JSON.stringify({ query, variables }),
-      })
+    const asked: string[] = []
+    const browse: typeof fetch = async (url, { headers, ...rest } = {}) => {
+      const sent = { ...Object.fromEntries(new Headers(headers)), cookie, origin: running.address }
+      const response = await fetch(url, { ...rest, headers: sent, redirect: 'manual' })
       cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? cookie
-      const { data } = await response.json()
+      return response
+    }
+    async function ask(query: string, variables = {}) {
+      asked.push(query)
+      const headers = { 'content-type': 'application/json' }
+      const body = JSON.stringify({ query, variables })
+      const { data } = await (await browse(`${running.address}/graphql`, { method: 'POST', headers, body })).json()
       return data
     }
-    expect(await ask(block('graphql', 'SignIn'), { email: 'owner@example.com', password: ownerPassword })).toEqual({
-      signIn: { viewer: { member: { email: 'owner@example.com', role: 'OWNER' }, organization: { name: 'Example' } } },
-    })
+    const open = async (path: string) =>
+      (await browse(`${running.address}${path}`, { headers: { accept: 'text/html' } })).status
+    // As the console does it.
+    const page = createClient({ url: running.address, fetch: browse })
+    unwrap((await page.signIn({ input: { email: 'owner@example.com', password: ownerPassword } })).signIn)
+    expect(await open('/graphql')).toBe(200)
     const { createToken } = await ask(block('graphql', 'mutation CreateToken'))
     const shown = JSON.parse(block('json', '"active"'))
     const { stdout } = await run('bash', ['-c', here(block('sh', 'introspect'))], {
@@ -77,6 +83,7 @@ describe('the README', () => {
       env: { ...process.env, SERVICE_SECRET: serviceSecret(), TOKEN: createToken.secret },
     })
     expect(again.stdout).toBe('{"active":false}')
+    expect(asked).toEqual(blocks.filter(({ language }) => language === 'graphql').map(({ text }) => text))
   })
 
   it('uses the SDK as it says, and prints what it says', async () => {
@@ -143,6 +150,7 @@ describe('the README', () => {
       HOST: defaults.host,
       PORT: String(defaults.port),
       DATABASE_CONNECTIONS: String(defaults.databaseConnections),
+      GRAPHIQL: defaults.graphiql ? 'on' : 'off',
       LOG_LEVEL: defaults.logLevel,
       TOKEN_PREFIX: defaults.tokenPrefix,
       EXPIRED_TOKEN_RETENTION_DAYS: String(defaults.expiredTokenRetentionDays),

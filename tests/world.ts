@@ -4,7 +4,7 @@ import { createClient, type Latchkey } from '@latchkey/sdk'
 import pg from 'pg'
 import { pino } from 'pino'
 import { inject } from 'vitest'
-import { createApp } from '../server/app.ts'
+import { type AppSettings, createApp } from '../server/app.ts'
 import type { Dependencies } from '../server/dependencies.ts'
 import { trustedProxies } from '../server/http/client-address.ts'
 import type { OrganizationId } from '../server/identifiers.ts'
@@ -72,9 +72,7 @@ export interface Introspection {
   label?: string
 }
 
-export async function openWorld(
-  settings: Partial<DependencySettings> & { publicUrl?: string; corsOrigins?: string[] } = {},
-): Promise<World> {
+export async function openWorld(settings: Partial<DependencySettings> & ServingSettings = {}): Promise<World> {
   const { databaseUrl, drop } = await createDatabase()
   const superuser = new pg.Pool({ connectionString: databaseUrl, max: 2 })
   // The database may be dropped before the pool has heard that its connections ended.
@@ -166,12 +164,26 @@ export async function openWorld(
   }
 }
 
+interface ServingSettings {
+  publicUrl?: string
+  corsOrigins?: string[]
+  graphiql?: boolean
+  /** Where a console is; there is none unless it is said. */
+  consoleDirectory?: string
+}
+
 /** An instance over HTTP, whatever its dependencies are. */
 export async function serve(
   dependencies: Dependencies,
-  { publicUrl = 'http://127.0.0.1', corsOrigins = [] }: { publicUrl?: string; corsOrigins?: string[] } = {},
+  { publicUrl = 'http://127.0.0.1', corsOrigins = [], graphiql = true, consoleDirectory }: ServingSettings = {},
 ): Promise<{ url: string; close(): Promise<void> }> {
-  const settings = { publicUrl: new URL(publicUrl), corsOrigins, trustedProxies: trustedProxies([]) }
+  const settings: AppSettings = {
+    publicUrl: new URL(publicUrl),
+    corsOrigins,
+    trustedProxies: trustedProxies([]),
+    graphiql,
+    ...(consoleDirectory !== undefined && { consoleDirectory }),
+  }
   const server = createServer(createApp(dependencies, settings))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

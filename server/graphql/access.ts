@@ -12,6 +12,7 @@ import {
 import { z } from 'zod'
 import { recordAction } from '../audit/record-event.ts'
 import { withOrganization } from '../database/with-organization.ts'
+import type { Acting } from '../dependencies.ts'
 import { Fault } from '../fault.ts'
 import type { Principal } from '../identity/principal.ts'
 import { type OrganizationRole, organizationRoles } from '../organizations/roles.ts'
@@ -113,16 +114,32 @@ function isAdmitted(access: Access, principal: Principal | null): boolean {
 }
 
 async function requireAccess(access: Access, context: Context, field: string): Promise<void> {
+  if (!isAdmitted(access, context.principal)) {
+    await refuseAccess(context, field, (principal) => denial(access, principal))
+  }
+}
+
+/** Records the attempt and throws `Fault`: FORBIDDEN in these words, or UNAUTHENTICATED where it is not known who asks. */
+export async function refuseAccess(
+  context: Context,
+  name: string,
+  words: (principal: Principal) => string,
+): Promise<never> {
   const { principal } = context
-  if (isAdmitted(access, principal)) return
   if (!principal) throw unauthenticated(context)
+  await recordDenial({ ...context, principal }, name)
+  throw new Fault('FORBIDDEN', words(principal))
+}
+
+/** In the organization’s own log; a service, which has none, is in the operator’s only. */
+export async function recordDenial(acting: Acting<Principal>, name: string): Promise<void> {
+  const { principal } = acting
   if (principal.kind !== 'service') {
-    await withOrganization(context.database, principal, (transaction) =>
-      recordAction(transaction, { ...context, principal }, 'access.denied', { name: field, id: null }),
+    await withOrganization(acting.database, principal, (transaction) =>
+      recordAction(transaction, { ...acting, principal }, 'access.denied', { name, id: null }),
     )
   }
-  context.log.warn({ field, principal: principal.name }, 'access denied')
-  throw new Fault('FORBIDDEN', denial(access, principal))
+  acting.log.warn({ field: name, principal: principal.name }, 'access denied')
 }
 
 function unauthenticated({ credentialRefused }: Context): Fault {

@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { renderGraphiQL } from '@graphql-yoga/render-graphiql'
 import { type DocumentNode, type ExecutionResult, GraphQLError } from 'graphql'
 import {
   _createLRUCache,
@@ -9,20 +8,18 @@ import {
   type Plugin,
   processRegularResult,
 } from 'graphql-yoga'
-import { recordAction } from '../audit/record-event.ts'
-import { withOrganization } from '../database/with-organization.ts'
 import type { Dependencies } from '../dependencies.ts'
 import { Fault } from '../fault.ts'
 import { commonHeaders } from '../http/answer.ts'
 import { readBody } from '../http/body.ts'
 import { readCredential, type SessionCookies } from '../http/credential.ts'
 import { authenticate, type Origin } from '../identity/principal.ts'
-import { mostDigests } from '../tokens/graphql.ts'
-import type { Digest } from '../tokens/secret.ts'
-import { type BegunLookup, beginLookup } from '../tokens/verification.ts'
+import { recordDenial } from './access.ts'
 import type { Context, SessionCookie } from './context.ts'
 import { explainRequests } from './explain-requests.ts'
+import { guardIntrospection } from './exploring.ts'
 import { documentLimits, noNulRule, oneSignInRule } from './limits.ts'
+import { createLookAhead } from './look-ahead.ts'
 import { compileVerifications, readPersistedDocuments } from './persisted-documents.ts'
 import { presentError } from './present-error.ts'
 import { readBodyText, readRequests } from './request-parameters.ts'
@@ -38,8 +35,6 @@ interface Incoming {
 
 /** Of no consequence: which address was asked for is decided before. */
 const endpoint = 'http://latchkey/graphql'
-
-const mostKnownServices = 1_000
 
 /** Longer documents are parsed anew each time, so that nobody can fill the memory with a thousand large ones. */
 const longestKeptDocument = 10_000
@@ -59,36 +54,14 @@ const plainAnswers = new Map([
   ],
 ])
 
-const welcome = `# Sign in first, with what “npm start” printed; then run createToken.
-mutation SignIn($email: String!, $password: String!) {
-  signIn(input: { email: $email, password: $password }) {
-    ... on SignInPayload { viewer { member { email role } organization { name } } }
-    ... on Refusal { message }
-  }
-}
-
-mutation CreateToken {
-  createToken(input: { label: "Jenkins", roleId: "role_ci" }) {
-    ... on CreateTokenPayload { secret token { id label role { label permissions } } }
-    ... on Refusal { message }
-  }
-}
-
-query Tokens {
-  integrationTokens(first: 20) {
-    nodes { id label status role { label } createdAt lastUsedAt }
-  }
-}
-`
-
 export function createGraphQLServer(
   dependencies: Dependencies,
-  { corsOrigins, cookies }: { corsOrigins: string[]; cookies: SessionCookies },
+  { corsOrigins, cookies, graphiql }: { corsOrigins: string[]; cookies: SessionCookies; graphiql: boolean },
 ): GraphQLServer {
   const schema = buildSchema()
   const persisted = readPersistedDocuments()
   const verifications = compileVerifications(schema, persisted)
-  const knownServices = new Set<Digest>()
+  const lookAhead = createLookAhead(dependencies, verifications)
 
   const presentErrors: Plugin = {
     onResultProcess({ result, setResult, resultProcessor, setResultProcessor }) {
@@ -116,18 +89,6 @@ export function createGraphQLServer(
     },
   }
 
-  /**
-   * A verifier's questions are looked up while it is itself, in one statement with it: for a service that was good before,
-   * so that nobody else has the database look for what they will not be told.
-   */
-  function lookAhead({ query, variables }: GraphQLParams, service: Digest | null, origin: Origin): BegunLookup | null {
-    if (service === null || !knownServices.has(service)) return null
-    if (verifications.nameOf(query) !== 'verifyTokenDigests') return null
-    const hashes: unknown = variables?.digests
-    if (!Array.isArray(hashes) || hashes.length > mostDigests) return null
-    return hashes.every((hash) => typeof hash === 'string') ? beginLookup(dependencies, hashes, origin.isGone) : null
-  }
-
   async function createContext({
     request,
     params,
@@ -139,20 +100,11 @@ export function createGraphQLServer(
     const presented = credential === null ? null : dependencies.digester.read(credential)
     const service = presented?.kind === 'service' ? presented.digest : null
     const identified = identify()
-    const begunLookup = lookAhead(params, service, origin)
+    const begunLookup = lookAhead.begin(params, service, origin)
     const principal = await identified
-    if (service !== null) {
-      if (knownServices.size >= mostKnownServices) knownServices.clear()
-      if (principal === null) knownServices.delete(service)
-      else knownServices.add(service)
-    }
+    if (service !== null) lookAhead.learn(service, principal)
     if (principal?.kind === 'integrationToken' && principal.permissions.includes('scim:provision')) {
-      await withOrganization(dependencies.database, principal, (transaction) =>
-        recordAction(transaction, { ...dependencies, principal, origin }, 'access.denied', {
-          name: 'GraphQL',
-          id: null,
-        }),
-      )
+      await recordDenial({ ...dependencies, principal, origin }, 'GraphQL')
       throw new Fault('FORBIDDEN', 'A token of the role SCIM is good at /scim/v2 and nowhere else.')
     }
     const session: SessionCookie = {
@@ -183,6 +135,7 @@ export function createGraphQLServer(
     plugins: [
       readRequests(persisted),
       verifications.plugin,
+      guardIntrospection({ isOn: graphiql }),
       explainRequests(schema),
       presentErrors,
       headerSetter,
@@ -190,8 +143,7 @@ export function createGraphQLServer(
       documentLimits(),
     ],
     cors: corsOrigins.length > 0 && corsOf,
-    renderGraphiQL,
-    graphiql: { title: 'Latchkey', defaultQuery: welcome, credentials: 'same-origin', shouldPersistHeaders: false },
+    graphiql: false,
     parserAndValidationCache: {
       documentCache: {
         get: (text) => documents.get(text),

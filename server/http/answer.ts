@@ -23,6 +23,20 @@ export function answerJson(
   response.end(text)
 }
 
+/** In the form in which GraphQL clients expect an error, whatever address it is for. */
+export function answerFault(
+  response: ServerResponse,
+  status: number,
+  message: string,
+  headers: Record<string, string> = {},
+): void {
+  answerJson(response, status, faultOf(status, message), headers)
+}
+
+export const faultOf = (status: number, message: string) => ({
+  errors: [{ message, extensions: { code: status >= 500 ? 'INTERNAL' : 'BAD_REQUEST' } }],
+})
+
 const lingerMilliseconds = 5_000
 
 /**

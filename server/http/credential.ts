@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { Fault } from '../fault.ts'
 
 /** The name of the session's cookie, and its headers. */
@@ -65,7 +66,15 @@ export function readBearer(authorization: string): string | null {
   return /^Bearer +([\w.~+/=-]+) *$/i.exec(authorization)?.[1] ?? null
 }
 
-function readCookie(header: string | null, name: string): string | null {
+/**
+ * The session’s secret, for a page that is opened: whichever site’s link leads there, opening it does nothing. What the page
+ * then asks for comes from the page itself, with `readCredential`.
+ */
+export function readPageSession({ headers }: IncomingMessage, { name }: SessionCookies): string | null {
+  return readCookie(headers.cookie, name)
+}
+
+function readCookie(header: string | null | undefined, name: string): string | null {
   for (const pair of header?.split(';') ?? []) {
     const at = pair.indexOf('=')
     if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim() || null

@@ -1,0 +1,20 @@
+/** Every action that the log can hold, in words; one that a newer server adds is shown by its name. */
+export const auditActions: Record<string, string> = {
+  'token.created': 'Token created',
+  'token.updated': 'Token changed',
+  'token.regenerated': 'Token regenerated',
+  'token.disabled': 'Token disabled',
+  'token.enabled': 'Token enabled',
+  'token.deleted': 'Token deleted',
+  'token.purged': 'Expired token purged',
+  'token.retired_secret_used': 'Retired value presented',
+  'access_token.reset': 'Access token reset',
+  'session.signed_in': 'Signed in',
+  'session.signed_out': 'Signed out',
+  'session.switched': 'Switched organization',
+  'session.sign_in_failed': 'Sign-in failed',
+  'access.denied': 'Access denied',
+  'member.added': 'Member added',
+  'member.password_set': 'Password set',
+  'organization.created': 'Organization created',
+}

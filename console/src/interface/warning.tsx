@@ -1,0 +1,53 @@
+import { Button, Modal } from '@mantine/core'
+import type { ReactNode } from 'react'
+import styles from './warning.module.css'
+
+/**
+ * Asks before something that cannot be taken back. Whoever opens it finds the way out first: the focus is on Cancel.
+ */
+export function Warning({
+  opened,
+  onClose,
+  onProceed,
+  proceed,
+  isPending,
+  other,
+  returnFocus = true,
+  children,
+}: {
+  opened: boolean
+  onClose: () => void
+  onProceed: () => void
+  proceed: string
+  isPending: boolean
+  /** A milder way. */
+  other?: ReactNode
+  /** Whether what it was opened by is still there when it closes. */
+  returnFocus?: boolean
+  children: ReactNode
+}) {
+  return (
+    <Modal.Root opened={opened} onClose={onClose} centered lockScroll={false} returnFocus={returnFocus}>
+      <Modal.Overlay />
+      <Modal.Content>
+        {/* Mantine's header is a landmark, of which a page has one at most. */}
+        <div className={styles.header}>
+          <Modal.Title>Warning</Modal.Title>
+          <Modal.CloseButton aria-label="Close" />
+        </div>
+        <Modal.Body>
+          <div className={styles.content}>{children}</div>
+          <div className={styles.buttons}>
+            <Button variant="default" onClick={onClose} data-autofocus>
+              Cancel
+            </Button>
+            {other}
+            <Button color="red" loading={isPending} onClick={onProceed}>
+              {proceed}
+            </Button>
+          </div>
+        </Modal.Body>
+      </Modal.Content>
+    </Modal.Root>
+  )
+}

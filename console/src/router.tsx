@@ -1,0 +1,140 @@
+import type { QueryClient } from '@tanstack/react-query'
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  type ErrorComponentProps,
+  Outlet,
+  redirect,
+} from '@tanstack/react-router'
+import { AuditPage } from './audit/audit-page.tsx'
+import { readAuditView } from './audit/audit-view.ts'
+import { Failure } from './interface/failure.tsx'
+import { NothingHere } from './interface/nothing-here.tsx'
+import { isUnauthenticated } from './latchkey.ts'
+import { OrganizationPage } from './organization/organization-page.tsx'
+import { OverviewPage } from './organization/overview-page.tsx'
+import { Frame } from './session/frame.tsx'
+import { mayManageTokens } from './session/roles.ts'
+import { type Ending, isEnding, isOwnAddress, viewerQuery } from './session/session.ts'
+import { SignInPage } from './session/sign-in-page.tsx'
+import { ListPage } from './tokens/list-page.tsx'
+import { readListView } from './tokens/list-view.ts'
+import { TokenPage } from './tokens/token-page.tsx'
+
+const rootRoute = createRootRouteWithContext<{ queryClient: QueryClient }>()({
+  component: Outlet,
+  notFoundComponent: NothingHere,
+})
+
+/** Null where nobody is signed in, which is asked once: signing in is what changes it. */
+async function findViewer(queryClient: QueryClient) {
+  if (isUnauthenticated(queryClient.getQueryState(viewerQuery.queryKey)?.error)) return null
+  try {
+    return await queryClient.ensureQueryData(viewerQuery)
+  } catch (error) {
+    if (isUnauthenticated(error)) return null
+    throw error
+  }
+}
+
+const signInRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/sign-in',
+  validateSearch: ({ next, ending }: Record<string, unknown>): { next?: string; ending?: Ending } => ({
+    ...(isOwnAddress(next) && { next }),
+    ...(isEnding(ending) && { ending }),
+  }),
+  async beforeLoad({ context: { queryClient }, search: { ending } }) {
+    if (!ending && (await findViewer(queryClient))) throw redirect({ to: '/', replace: true })
+  },
+  component: SignInPage,
+})
+
+const signedInRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  id: 'signed-in',
+  async beforeLoad({ context: { queryClient }, location: { href } }) {
+    const viewer = await findViewer(queryClient)
+    if (!viewer) throw redirect({ to: '/sign-in', search: href === '/' ? {} : { next: href }, replace: true })
+    return { viewer }
+  },
+  component: Frame,
+})
+
+function toOwnOrganization({
+  context: { viewer },
+}: {
+  context: { viewer: { organization: { slug: string } } }
+}): never {
+  throw redirect({ to: '/organizations/$slug', params: { slug: viewer.organization.slug }, replace: true })
+}
+
+const indexRoute = createRoute({ getParentRoute: () => signedInRoute, path: '/', beforeLoad: toOwnOrganization })
+const organizationsRoute = createRoute({
+  getParentRoute: () => signedInRoute,
+  path: '/organizations',
+  beforeLoad: toOwnOrganization,
+})
+
+const organizationRoute = createRoute({
+  getParentRoute: () => signedInRoute,
+  path: '/organizations/$slug',
+  component: OrganizationPage,
+})
+
+const overviewRoute = createRoute({
+  getParentRoute: () => organizationRoute,
+  path: '/',
+  beforeLoad({ context: { viewer }, params: { slug } }) {
+    if (viewer.organization.slug === slug && mayManageTokens(viewer)) {
+      throw redirect({ to: '/organizations/$slug/integration-tokens', params: { slug }, replace: true })
+    }
+  },
+  component: OverviewPage,
+})
+
+const listRoute = createRoute({
+  getParentRoute: () => organizationRoute,
+  path: '/integration-tokens',
+  validateSearch: readListView,
+  component: ListPage,
+})
+
+const tokenRoute = createRoute({
+  getParentRoute: () => organizationRoute,
+  path: '/integration-tokens/$tokenId',
+  component: TokenPage,
+})
+
+const auditRoute = createRoute({
+  getParentRoute: () => organizationRoute,
+  path: '/audit-log',
+  validateSearch: readAuditView,
+  component: AuditPage,
+})
+
+function Failed({ error, reset }: ErrorComponentProps) {
+  return <Failure title="This page cannot be shown" error={error} retry={reset} />
+}
+
+export function createConsoleRouter(queryClient: QueryClient) {
+  return createRouter({
+    routeTree: rootRoute.addChildren([
+      signInRoute,
+      signedInRoute.addChildren([
+        indexRoute,
+        organizationsRoute,
+        organizationRoute.addChildren([overviewRoute, listRoute, tokenRoute, auditRoute]),
+      ]),
+    ]),
+    context: { queryClient },
+    // Otherwise what a route's own reading left out would still be there.
+    search: { strict: true },
+    defaultErrorComponent: Failed,
+    defaultNotFoundComponent: NothingHere,
+    defaultPendingMs: 300,
+    scrollRestoration: true,
+    scrollToTopSelectors: ['#content'],
+  })
+}

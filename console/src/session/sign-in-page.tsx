@@ -1,0 +1,77 @@
+import { Alert, Button, Paper, PasswordInput, Text, TextInput, Title } from '@mantine/core'
+import { IconAlertCircle, IconInfoCircle } from '@tabler/icons-react'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useRouter, useSearch } from '@tanstack/react-router'
+import { type SubmitEvent, useRef } from 'react'
+import { Brand } from '../interface/brand.tsx'
+import { usePageTitle } from '../interface/page-title.ts'
+import { explainFailure, latchkey } from '../latchkey.ts'
+import { endings, sessionChanged, useForgetting } from './session.ts'
+import styles from './sign-in-page.module.css'
+
+export function SignInPage() {
+  usePageTitle('Sign in')
+  const { next, ending } = useSearch({ from: '/sign-in' })
+  useForgetting(ending !== undefined)
+  const router = useRouter()
+  const queryClient = useQueryClient()
+  const password = useRef<HTMLInputElement>(null)
+  const signIn = useMutation({
+    mutationFn: async (input: { email: string; password: string }) => (await latchkey.signIn({ input })).signIn,
+    onSuccess(result) {
+      if (result.__typename !== 'SignInPayload') return password.current?.select()
+      sessionChanged(queryClient, result.viewer)
+      if (next?.startsWith('/graphql')) return globalThis.location.assign(next)
+      router.history.replace(next ?? '/')
+    },
+  })
+  const refusal = signIn.error
+    ? explainFailure(signIn.error)
+    : signIn.data && signIn.data.__typename !== 'SignInPayload'
+      ? signIn.data.message
+      : null
+
+  function submit(event: SubmitEvent<HTMLFormElement>): void {
+    event.preventDefault()
+    const fields = new FormData(event.currentTarget)
+    signIn.mutate({ email: String(fields.get('email')), password: String(fields.get('password')) })
+  }
+
+  return (
+    <main className={styles.page}>
+      <div className={styles.brand}>
+        <Brand />
+      </div>
+      <Paper withBorder className={styles.card} component="form" onSubmit={submit}>
+        <Title order={1} size="h3">
+          Sign in
+        </Title>
+        {ending && !refusal && (
+          <Alert icon={<IconInfoCircle aria-hidden />} role="status">
+            {endings[ending]}
+          </Alert>
+        )}
+        {refusal && (
+          <Alert color="red" icon={<IconAlertCircle aria-hidden />} role="alert">
+            {refusal}
+          </Alert>
+        )}
+        <TextInput name="email" type="email" label="Email address" autoComplete="username" required autoFocus />
+        <PasswordInput
+          ref={password}
+          name="password"
+          label="Password"
+          autoComplete="current-password"
+          required
+          visibilityToggleButtonProps={{ 'aria-label': 'Show or hide the password', tabIndex: 0 }}
+        />
+        <Button type="submit" loading={signIn.isPending} fullWidth>
+          Sign in
+        </Button>
+      </Paper>
+      <Text size="sm" c="dimmed" ta="center">
+        No account, or no password at hand? An operator of this service can add you or set a new one.
+      </Text>
+    </main>
+  )
+}

@@ -1,0 +1,108 @@
+import { type IntegrationToken, unwrap } from '@latchkey/sdk'
+import { Alert, Button, Text } from '@mantine/core'
+import { IconAlertCircle, IconAlertTriangle } from '@tabler/icons-react'
+import { useMutation, useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { Instant } from '../interface/instant.tsx'
+import { Warning } from '../interface/warning.tsx'
+import { explainFailure, latchkey } from '../latchkey.ts'
+import { useViewer } from '../session/session.ts'
+import { tokenQuery, useTokensChanged, useUpdateToken } from './queries.ts'
+
+const recentMilliseconds = 86_400_000
+
+/** Open while there is a token. */
+export function DeleteWarning({
+  token,
+  onClose,
+  onDeleted,
+}: {
+  token: IntegrationToken | null
+  onClose: () => void
+  onDeleted?: () => void
+}) {
+  // What is said stays while the dialog fades.
+  const [shown, show] = useState(token)
+  if (token && token !== shown) show(token)
+  const [deletedId, setDeletedId] = useState<string | null>(null)
+  const { organization } = useViewer()
+  const changed = useTokensChanged(organization.id)
+  const deletion = useMutation({
+    mutationFn: async (id: string) => (await latchkey.deleteToken({ input: { id } })).deleteToken,
+    async onSuccess(result, id) {
+      // Where it is gone already, somebody else was quicker.
+      if (result.__typename !== 'TokenNotFound') unwrap(result)
+      setDeletedId(id)
+      close()
+      onDeleted?.()
+      document.getElementById('content')?.focus()
+      await changed()
+    },
+  })
+  const disabling = useUpdateToken(organization.id)
+  function close(): void {
+    disabling.reset()
+    onClose()
+  }
+  const error = (deletion.variables === shown?.id ? deletion.error : null) ?? disabling.error
+  return (
+    <Warning
+      opened={token !== null}
+      onClose={close}
+      proceed="Delete"
+      isPending={deletion.isPending}
+      returnFocus={shown === null || deletedId !== shown.id}
+      onProceed={() => shown && deletion.mutate(shown.id)}
+      other={
+        shown?.status === 'ACTIVE' && (
+          <Button
+            variant="default"
+            loading={disabling.isPending}
+            onClick={() => disabling.mutate({ id: shown.id, enabled: false }, { onSuccess: close })}
+          >
+            Disable instead
+          </Button>
+        )
+      }
+    >
+      <Text>
+        Deleting <b>{shown?.label}</b> may break integrations and automation that use it. It is refused from that moment
+        on, and cannot be brought back.
+      </Text>
+      {token && <LastUse token={token} />}
+      {shown?.status === 'ACTIVE' && (
+        <Text size="sm" c="dimmed">
+          Not sure? Disable it first: it is refused just the same, and can be enabled again.
+        </Text>
+      )}
+      {error && (
+        <Alert color="red" icon={<IconAlertCircle aria-hidden />} role="alert">
+          {explainFailure(error)}
+        </Alert>
+      )}
+    </Warning>
+  )
+}
+
+/** As it is now, not as it was when the list was read. */
+function LastUse({ token }: { token: IntegrationToken }) {
+  const { organization } = useViewer()
+  const { data } = useQuery(tokenQuery(organization.id, token.id))
+  const { lastUsedAt, lastUsedFrom } = data ?? token
+  if (!lastUsedAt) return <Text size="sm">It has never been used.</Text>
+  const from = lastUsedFrom && ` from ${lastUsedFrom}`
+  if (Date.now() - Date.parse(lastUsedAt) < recentMilliseconds) {
+    return (
+      <Alert color="red" icon={<IconAlertTriangle aria-hidden />} title="It is in use">
+        It was last used <Instant at={lastUsedAt} />
+        {from}. Whatever did that will stop working.
+      </Alert>
+    )
+  }
+  return (
+    <Text size="sm">
+      It was last used <Instant at={lastUsedAt} />
+      {from}.
+    </Text>
+  )
+}

@@ -1,0 +1,114 @@
+import type { IntegrationToken } from '@latchkey/sdk'
+import { ActionIcon, Badge, Skeleton, Text, Tooltip } from '@mantine/core'
+import { IconAlertTriangle, IconTrash } from '@tabler/icons-react'
+import { Link } from '@tanstack/react-router'
+import { useState } from 'react'
+import { Instant } from '../interface/instant.tsx'
+import styles from '../interface/table.module.css'
+import { useViewer } from '../session/session.ts'
+import { DeleteWarning } from './delete-warning.tsx'
+import { StatusBadge } from './status-badge.tsx'
+
+const skeletonRows = ['a', 'b', 'c', 'd', 'e', 'f']
+
+/** Null while they are read for the first time. */
+export function TokenTable({ tokens, isStale }: { tokens: IntegrationToken[] | null; isStale: boolean }) {
+  const [deleting, askToDelete] = useState<IntegrationToken | null>(null)
+  return (
+    <div className={styles.frame}>
+      <table className={styles.table} aria-busy={isStale || tokens === null} data-stale={isStale || undefined}>
+        <caption className="visually-hidden">Integration tokens</caption>
+        <thead>
+          <tr>
+            <th scope="col">Token</th>
+            <th scope="col">Role</th>
+            <th scope="col">Status</th>
+            <th scope="col">Last used</th>
+            <th scope="col" className={styles.wide}>
+              From
+            </th>
+            <th scope="col" className={styles.medium}>
+              Expires
+            </th>
+            <th scope="col" className={styles.wide}>
+              Created by
+            </th>
+            <th scope="col">
+              <span className="visually-hidden">Actions</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {tokens
+            ? tokens.map((token) => <Row key={token.id} token={token} onDelete={() => askToDelete(token)} />)
+            : skeletonRows.map((key) => (
+                <tr key={key}>
+                  <td colSpan={8}>
+                    <Skeleton height={20} />
+                  </td>
+                </tr>
+              ))}
+        </tbody>
+      </table>
+      <DeleteWarning token={deleting} onClose={() => askToDelete(null)} />
+    </div>
+  )
+}
+
+function Row({ token, onDelete }: { token: IntegrationToken; onDelete: () => void }) {
+  const { slug } = useViewer().organization
+  return (
+    <tr>
+      <td className={styles.main}>
+        <Link
+          to="/organizations/$slug/integration-tokens/$tokenId"
+          params={{ slug, tokenId: token.id }}
+          className={styles.link}
+        >
+          {token.label}
+        </Link>
+        {token.description && (
+          <Text size="sm" c="dimmed" lineClamp={2} className={styles.words}>
+            {token.description}
+          </Text>
+        )}
+        {token.retiredSecretLastUsedAt && (
+          <Badge color="orange" mt={4} leftSection={<IconAlertTriangle aria-hidden size={12} />}>
+            Its old value is still in use
+          </Badge>
+        )}
+      </td>
+      <td data-name="Role">{token.role.label}</td>
+      <td data-name="Status">
+        <StatusBadge status={token.status} />
+      </td>
+      <td data-name="Last used">{token.lastUsedAt ? <Instant at={token.lastUsedAt} /> : 'Never'}</td>
+      <td data-name="From" className={styles.wide}>
+        {token.lastUsedFrom ?? '–'}
+      </td>
+      <td data-name="Expires" className={styles.medium}>
+        {token.expiresAt ? <Instant at={token.expiresAt} /> : 'Never'}
+      </td>
+      <td data-name="Created by" className={`${styles.wide} ${styles.words}`}>
+        <span title={token.createdBy?.email}>{token.createdBy?.displayName ?? 'Another token'}</span>
+        <Text size="sm" c="dimmed">
+          <Instant at={token.createdAt} />
+        </Text>
+      </td>
+      <td className={styles.actions}>
+        <Tooltip label="Delete" openDelay={400}>
+          <ActionIcon
+            variant="subtle"
+            color="red"
+            size="lg"
+            aria-label={`Delete ${token.label}`}
+            aria-haspopup="dialog"
+            onClick={onDelete}
+          >
+            <IconTrash aria-hidden size={18} />
+          </ActionIcon>
+        </Tooltip>
+      </td>
+    </tr>
+  )
+}

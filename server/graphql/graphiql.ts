@@ -1,0 +1,107 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import { isUnavailable } from '../database/unavailable.ts'
+import type { Dependencies } from '../dependencies.ts'
+import { unavailable } from '../fault.ts'
+import { commonHeaders } from '../http/answer.ts'
+import { readPageSession, type SessionCookies } from '../http/credential.ts'
+import { answerPage, pageHeaders, sourceHash } from '../http/page.ts'
+import { authenticate, type Origin } from '../identity/principal.ts'
+import { recordDenial } from './access.ts'
+import { mayExplore } from './exploring.ts'
+import { readyQueries } from './ready-queries.ts'
+
+/** A browser that opens the address: programs do not ask for HTML. */
+export const asksForPage = ({ method, headers }: IncomingMessage) =>
+  method === 'GET' && headers.accept?.includes('text/html') === true
+
+/** GraphiQL for owners and super admins, signed in by the console’s session; for everyone else, a page that says why not. */
+export function createGraphiQL(
+  dependencies: Dependencies,
+  { isOn, cookies, publicUrl }: { isOn: boolean; cookies: SessionCookies; publicUrl: URL },
+): (request: IncomingMessage, response: ServerResponse, origin: Origin) => Promise<void> {
+  let rendered: Promise<RenderedPage> | null = null
+
+  async function answer(request: IncomingMessage, response: ServerResponse, origin: Origin): Promise<void> {
+    if (!isOn) return answerPage(response, 404, switchedOff, { publicUrl })
+    const secret = readPageSession(request, cookies)
+    const principal = secret === null ? null : await authenticate(dependencies, secret, origin)
+    if (!principal) {
+      response.writeHead(302, { ...commonHeaders, location: '/sign-in?next=%2Fgraphql' }).end()
+      return
+    }
+    if (!mayExplore(principal)) {
+      await recordDenial({ ...dependencies, principal, origin }, 'GraphiQL')
+      return answerPage(response, 403, notForYou, { publicUrl })
+    }
+    rendered ??= renderPage()
+    const { html, gzipped, policy } = await rendered
+    const compressed = /\bgzip\b/.test(String(request.headers['accept-encoding']))
+    response.writeHead(200, {
+      ...pageHeaders(policy, publicUrl),
+      'content-type': 'text/html; charset=utf-8',
+      ...(compressed && { 'content-encoding': 'gzip' }),
+      vary: 'Accept-Encoding',
+      'content-length': (compressed ? gzipped : html).length,
+    })
+    response.end(compressed ? gzipped : html)
+  }
+
+  return async (request, response, origin) => {
+    try {
+      await answer(request, response, origin)
+    } catch (error) {
+      if (!isUnavailable(error)) throw error
+      answerPage(response, 503, away, { publicUrl, headers: { 'retry-after': '1' } })
+    }
+  }
+}
+
+const toConsole = { href: '/', text: 'Go to the console' }
+const switchedOff = {
+  title: 'GraphiQL is switched off',
+  text: 'This is the address of the API, which takes POST. The contract is in schema.graphql, in Latchkey’s repository.',
+  link: toConsole,
+}
+const notForYou = {
+  title: 'GraphiQL is for owners and super admins',
+  text: 'You are signed in as neither. Ask an owner or a super admin of the organization, or sign in as another member.',
+  link: toConsole,
+}
+const away = {
+  title: 'GraphiQL cannot be opened at the moment',
+  text: unavailable().message,
+  link: { href: '/graphql', text: 'Try again' },
+}
+
+interface RenderedPage {
+  html: Buffer
+  gzipped: Buffer
+  policy: string
+}
+
+/** Nine megabytes, so not before somebody wants it, and once. */
+async function renderPage(): Promise<RenderedPage> {
+  const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
+  const page = renderGraphiQL(options).replace('</head>', `<style>${tabsInPlace}</style></head>`)
+  const scripts = [...page.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, script = '']) => sourceHash(script))
+  const html = Buffer.from(page)
+  return {
+    html,
+    gzipped: await promisify(gzip)(html),
+    policy: `default-src 'none'; script-src ${scripts.join(' ')}; worker-src blob:; style-src 'unsafe-inline'; img-src data:; font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  }
+}
+
+/** Where there are several tabs from the start, GraphiQL moves them from under the pointer: the click goes to another. */
+const tabsInPlace = '.graphiql-tab{transform:none!important}'
+
+const options = {
+  title: 'Latchkey',
+  defaultTabs: [...readyQueries],
+  credentials: 'same-origin' as const,
+  shouldPersistHeaders: false,
+  // It would write what is typed into the page’s address, which browsers keep and proxies log.
+  onEditQuery: null,
+}

@@ -1,0 +1,86 @@
+import { mkdir } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import axe, { type AxeResults } from 'axe-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { expect } from 'vitest'
+import { password } from '../world.ts'
+
+/** Where the pictures of a run are left, to be looked at. */
+const pictures = fileURLToPath(new URL('screenshots/', import.meta.url))
+
+/** Somebody at a browser of their own. */
+export interface Visitor extends AsyncDisposable {
+  page: Page
+  /** What the browser had to say that it should not have to. */
+  complaints: string[]
+  signIn(email: string): Promise<void>
+  /** Takes a picture of what is shown, and has axe-core look for what keeps people from using it. */
+  look(step: string): Promise<void>
+}
+
+const sizes = { desktop: { width: 1360, height: 860 }, phone: { width: 390, height: 844 } }
+
+export const appearances = {
+  light: { colorScheme: 'light', viewport: sizes.desktop },
+  dark: { colorScheme: 'dark', viewport: sizes.desktop },
+  phone: { colorScheme: 'light', viewport: sizes.phone },
+} as const satisfies Record<string, BrowserContextOptions>
+
+export async function openVisitor(
+  browser: Browser,
+  url: string,
+  appearance: keyof typeof appearances = 'light',
+): Promise<Visitor> {
+  const context = await browser.newContext({
+    ...appearances[appearance],
+    baseURL: url,
+    reducedMotion: 'reduce',
+    permissions: ['clipboard-read', 'clipboard-write'],
+  })
+  context.setDefaultTimeout(10_000)
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('pageerror', ({ message }) => complaints.push(message))
+  page.on('console', (message) => {
+    // A refusal’s status, which the browser mentions, is how the page knows.
+    if (!/^Failed to load resource: the server responded with a status of 40[13]/.test(message.text())) {
+      complaints.push(message.text())
+    }
+  })
+  page.on('request', (request) => {
+    if (
+      !request
+        .url()
+        .replace(/^blob:/, '')
+        .startsWith(url)
+    )
+      complaints.push(`It asked ${request.url()}.`)
+  })
+  let steps = 0
+  return {
+    page,
+    complaints,
+    async signIn(email) {
+      await page.getByLabel('Email address').fill(email)
+      await page.locator('input[name=password]').fill(password)
+      await page.getByRole('button', { name: 'Sign in' }).click()
+    },
+    async look(step) {
+      await page.evaluate(() => document.fonts.ready)
+      await mkdir(`${pictures}${appearance}`, { recursive: true })
+      steps++
+      await page.screenshot({ path: `${pictures}${appearance}/${String(steps).padStart(2, '0')}-${step}.png` })
+      expect({ step, found: await findBarriers(page) }).toEqual({ step, found: [] })
+    },
+    [Symbol.asyncDispose]: () => context.close(),
+  }
+}
+
+/** What axe-core finds, in its words: all its rules, good practice included. */
+async function findBarriers(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source)
+  const { violations } = await page.evaluate<AxeResults>("axe.run(document, { resultTypes: ['violations'] })")
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ target, failureSummary }) => `${id} at ${target.join(' ')}: ${failureSummary}`),
+  )
+}
