@@ -161,13 +161,15 @@ async function compareSizes(postgresUrl: string): Promise<void> {
 async function measureInTurn(entries: Entry[]): Promise<Result[]> {
   const rounds = Number(options.rounds)
   const measured = new Map<string, Measured[]>(entries.map(({ name }) => [name, []]))
-  for (let round = 1; round <= rounds; round++) {
-    print(`Round ${round} of ${rounds} …`)
+  // The first is not counted: a PostgreSQL that has just been started, or filled, reads its tables from the disk, and writes
+  // back what was filled.
+  for (let round = 0; round <= rounds; round++) {
+    print(round === 0 ? 'A round to warm up …' : `Round ${round} of ${rounds} …`)
     for (const { name, start, load, tokensEach } of entries) {
       await using server = await start()
       const seconds = Number(options.seconds)
       const { perSecond, ...times } = await measure({ ...load, url: server.url, connections, warmUpSeconds, seconds })
-      measured.get(name)?.push({ ...times, perSecond: perSecond * tokensEach })
+      if (round > 0) measured.get(name)?.push({ ...times, perSecond: perSecond * tokensEach })
       print(`  ${name}: ${figure(perSecond * tokensEach)} a second`)
     }
   }

@@ -36,7 +36,7 @@ export async function openDatabase({ url, connections, log }: DatabaseSettings):
     connections: Math.max(2, connections - lookupConnections),
     log,
   })
-  const lookup = openPool({ url, role: 'latchkey_lookup', connections: lookupConnections, log, planner: lookupPlanner })
+  const lookup = openPool({ url, role: 'latchkey_lookup', connections: lookupConnections, log, settings: lookupSettings })
   const close = async () => {
     await Promise.all([server.end(), lookup.end()])
   }
@@ -52,10 +52,11 @@ export async function openDatabase({ url, connections, log }: DatabaseSettings):
 
 /**
  * A look-up goes through unique indexes, however many are asked for at once and whatever the statistics say; planned once,
- * since planning would cost more than the look-up.
+ * since planning would cost more than the look-up. What it writes is when a credential was last used: a crash may forget
+ * the last moment of that, and nobody waits for the disk.
  */
-const lookupPlanner =
-  '-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off'
+const lookupSettings =
+  '-c synchronous_commit=off -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off'
 
 /** A pool whose every connection works as `role`, whatever the login is. */
 function openPool({
@@ -63,11 +64,11 @@ function openPool({
   role,
   connections,
   log,
-  planner = '',
-}: DatabaseSettings & { role: string; planner?: string }): pg.Pool {
+  settings = '',
+}: DatabaseSettings & { role: string; settings?: string }): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
-    options: `-c role=${role} -c timezone=UTC ${planner}`,
+    options: `-c role=${role} -c timezone=UTC ${settings}`,
     application_name: `latchkey ${process.pid}`,
     max: connections,
     connectionTimeoutMillis: connectTimeoutMilliseconds,

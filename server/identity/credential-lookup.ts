@@ -254,7 +254,7 @@ const asText = { getTypeParser: () => (text: string) => text }
 
 /** `extract` would compute in numeric, which takes several times as long. */
 const milliseconds = (expression: string) => `date_part('epoch', ${expression}) * 1000`
-const usedRecently = (column: string) => `coalesce(${column} > now() - interval '30 seconds', false)`
+const usedRecently = (column: string) => `coalesce(${column} > now() - interval '45 seconds', false)`
 /**
  * What each kind of credential is found in, and its part of the statement, in rows of one shape: the table, the question,
  * and what is known. Expiry is decided here, by the database's clock.

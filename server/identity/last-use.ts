@@ -7,7 +7,7 @@ import { markRetiredUse } from '../tokens/repository.ts'
 import { type Digest, digestBytes } from '../tokens/secret.ts'
 import type { Credential, IntegrationTokenCredential } from './credential.ts'
 
-/** With the 30 seconds within which a stored use counts as recent, last used stays true to within a minute. */
+/** With the 45 seconds within which a stored use counts as recent, last used stays true to within a minute. */
 const writeEveryMilliseconds = 1_000
 /**
  * So many at a time, the oldest first: a burst of ever other secrets is written over the next minutes, and takes no more
