@@ -36,7 +36,13 @@ export async function openDatabase({ url, connections, log }: DatabaseSettings):
     connections: Math.max(2, connections - lookupConnections),
     log,
   })
-  const lookup = openPool({ url, role: 'latchkey_lookup', connections: lookupConnections, log, settings: lookupSettings })
+  const lookup = openPool({
+    url,
+    role: 'latchkey_lookup',
+    connections: lookupConnections,
+    log,
+    settings: lookupSettings,
+  })
   const close = async () => {
     await Promise.all([server.end(), lookup.end()])
   }
