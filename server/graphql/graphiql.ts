@@ -84,7 +84,10 @@ interface RenderedPage {
 /** Nine megabytes, so not before somebody wants it, and once. */
 async function renderPage(): Promise<RenderedPage> {
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
-  const page = renderGraphiQL(options).replace('</head>', `<style>${tabsInPlace}</style></head>`)
+  const page = renderGraphiQL(options)
+    .replace('</head>', `<style>${styles}</style><script>${mends}</script></head>`)
+    .replace('<div id="root">', '<main><h1>GraphiQL</h1><div id="root">')
+    .replace('</body>', '</main></body>')
   const scripts = [...page.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, script = '']) => sourceHash(script))
   const html = Buffer.from(page)
   return {
@@ -94,8 +97,36 @@ async function renderPage(): Promise<RenderedPage> {
   }
 }
 
-/** Where there are several tabs from the start, GraphiQL moves them from under the pointer: the click goes to another. */
-const tabsInPlace = '.graphiql-tab{transform:none!important}'
+/**
+ * Where there are several tabs from the start, GraphiQL moves them from under the pointer: the click goes to another. And
+ * its colours fall short of the contrast that WCAG 2.2 AA asks for.
+ */
+const styles = `
+.graphiql-tab{transform:none!important}
+h1{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%)}
+.graphiql-logo span{color:#4b5568}
+.graphiql-dark .graphiql-logo span{color:#b7c2d7}
+.graphiql-dark .line-numbers{color:#a3abba!important}
+.graphiql-dark .mtk8{color:#93c47d!important}
+@media (prefers-color-scheme:dark){
+body:not(.graphiql-light) .graphiql-logo span{color:#b7c2d7}
+body:not(.graphiql-light) .line-numbers{color:#a3abba!important}
+body:not(.graphiql-light) .mtk8{color:#93c47d!important}
+}`
+
+/**
+ * GraphiQL calls each tab a tab with its closing button in it, which screen readers then do not find: a list has room for
+ * both. And of the tabs that it keeps in the browser, it would open one more, empty, with each visit.
+ */
+const mends = `
+localStorage.removeItem('graphiql:tabState')
+new MutationObserver(() => {
+  for (const tab of document.querySelectorAll('.graphiql-tab[aria-selected]')) {
+    tab.firstElementChild?.setAttribute('aria-current', tab.getAttribute('aria-selected'))
+    tab.removeAttribute('aria-selected')
+  }
+  for (const named of document.querySelectorAll('.graphiql-tab[role], .graphiql-tabs[role]')) named.removeAttribute('role')
+}).observe(document, { subtree: true, childList: true, attributeFilter: ['role', 'aria-selected'] })`
 
 const options = {
   title: 'Latchkey',

@@ -74,7 +74,7 @@ function Row({
       <td data-name="From" className={styles.words}>
         {ipAddress ?? '–'}
         {userAgent && (
-          <Text size="xs" c="dimmed" lineClamp={1} title={userAgent}>
+          <Text size="xs" c="dimmed" lineClamp={1} maw="16rem" title={userAgent}>
             {userAgent}
           </Text>
         )}

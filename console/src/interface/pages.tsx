@@ -21,6 +21,7 @@ export function Pages({
   onTurn: (bounds: PageBounds) => void
 }) {
   const { startCursor, endCursor, hasPreviousPage, hasNextPage } = pageInfo
+  if (!count && !hasPreviousPage && !hasNextPage) return null
   return (
     <nav className={styles.pages} aria-label={`Pages of ${of}`}>
       <span className={styles.count} role="status">
