@@ -25,11 +25,13 @@ export function createQueryClient(onSessionEnded: () => void): QueryClient {
     mutationCache: new MutationCache({ onError }),
     defaultOptions: {
       queries: {
+        // Without a connection a request fails, and says so: it does not wait to be sent when nobody wants it any more.
+        networkMode: 'always',
         retry: (failures, error) => isAnswerLost(error) && failures < failuresBeforeSaying,
         throwOnError: false,
       },
       // An answer may hold a secret: it lives as long as what shows it.
-      mutations: { gcTime: 0 },
+      mutations: { gcTime: 0, networkMode: 'always' },
     },
   })
 }

@@ -5,6 +5,7 @@ import { QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
+import { onceReleased } from './interface/leave-warning.ts'
 import { createQueryClient } from './latchkey.ts'
 import { createConsoleRouter } from './router.tsx'
 import { onSessionChangedElsewhere, viewerQuery } from './session/session.ts'
@@ -24,11 +25,23 @@ declare module '@tanstack/react-router' {
   }
 }
 
-onSessionChangedElsewhere(() => {
+/** The viewer first, and nothing kept that was read for another. */
+async function followSession(): Promise<void> {
+  const { queryKey } = viewerQuery
+  const before = queryClient.getQueryData(queryKey)?.member.id
   // Whoever was refused before may be signed in now.
-  if (router.state.location.pathname === '/sign-in') queryClient.clear()
-  void queryClient.invalidateQueries().then(() => router.invalidate())
-})
+  if (before === undefined) queryClient.removeQueries({ queryKey })
+  await queryClient.invalidateQueries({ queryKey })
+  if (queryClient.getQueryData(queryKey)?.member.id === before) await queryClient.invalidateQueries()
+  else queryClient.removeQueries({ predicate: (query) => query.queryKey[0] !== queryKey[0] })
+  // What was said there of the session before holds no more.
+  if (router.state.location.pathname === '/sign-in') {
+    await router.navigate({ to: '/sign-in', search: ({ next }) => (next ? { next } : {}), replace: true })
+  } else await router.invalidate()
+}
+
+const follow = () => void followSession()
+onSessionChangedElsewhere(() => onceReleased(follow))
 
 const place = document.getElementById('console')
 if (!place) throw new Error('The page has no place for the console.')

@@ -6,6 +6,7 @@ import {
   type ErrorComponentProps,
   Outlet,
   redirect,
+  useRouter,
 } from '@tanstack/react-router'
 import { AuditPage } from './audit/audit-page.tsx'
 import { readAuditView } from './audit/audit-view.ts'
@@ -115,7 +116,8 @@ const auditRoute = createRoute({
 })
 
 function Failed({ error, reset }: ErrorComponentProps) {
-  return <Failure title="This page cannot be shown" error={error} retry={reset} />
+  const router = useRouter()
+  return <Failure title="This page cannot be shown" error={error} retry={() => void router.invalidate().then(reset)} />
 }
 
 export function createConsoleRouter(queryClient: QueryClient) {

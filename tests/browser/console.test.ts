@@ -185,6 +185,34 @@ describe('a value that is shown once', () => {
     expect(visitor.complaints).toEqual([])
   })
 
+  it('stays while another tab signs out, and while the clipboard has something else, until it is said to be kept', async () => {
+    await using visitor = await visitAs(world.alpha.superAdmin.email, list)
+    const { page } = visitor
+    const other = await page.context().newPage()
+    await other.goto(list)
+    await page.getByRole('button', { name: 'Create Token' }).first().click()
+    const panel = dialog(page, 'New Integration Token')
+    await panel.getByLabel('Label').fill('Held')
+    await panel.getByRole('radio', { name: 'CI Token' }).click()
+    await panel.getByRole('button', { name: 'Create Token' }).click()
+    const value = page.locator('[data-secret]')
+    const secret = (await value.textContent()) ?? ''
+    await other.getByRole('button', { name: /Super Admin$/ }).click()
+    await other.getByRole('menuitem', { name: 'Sign out' }).click()
+    await other.getByText('You are signed out.').waitFor()
+    await page.waitForTimeout(500)
+    expect(await value.textContent()).toBe(secret)
+
+    const done = page.getByRole('button', { name: 'Done' })
+    await page.getByRole('button', { name: 'Copy', exact: true }).click()
+    expect(await done.isEnabled()).toBe(true)
+    await page.getByRole('button', { name: 'Copy the snippet' }).click()
+    expect(await done.isDisabled()).toBe(true)
+    await page.getByRole('button', { name: 'Copy', exact: true }).click()
+    await done.click()
+    await page.getByRole('button', { name: 'Sign in' }).waitFor()
+  })
+
   it('comes from one creation, however often the connection is lost before its answer arrives', async () => {
     await using visitor = await visitAs(world.alpha.owner.email, list)
     const { page } = visitor
@@ -389,6 +417,10 @@ describe('a token’s page', () => {
     await addToken('Taken')
     await page.getByRole('button', { name: 'Edit' }).click()
     const edit = dialog(page, /^Edit/)
+    await edit.waitFor()
+    await page.keyboard.press('Escape')
+    await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe('Edit')
+    await page.getByRole('button', { name: 'Edit' }).click()
     await edit.getByLabel('Label').fill('taken')
     await edit.getByLabel('Description').fill('')
     await edit.getByLabel('Expiry').selectOption('30')
@@ -428,7 +460,7 @@ describe('a token’s page', () => {
     await world.dependencies.lastUse.flush()
     await using visitor = await visitAs(world.alpha.owner.email, `${list}/${token.id}`)
     const { page } = visitor
-    await page.getByText('Something still uses an old value').waitFor()
+    await page.getByText('An old value was presented').waitFor()
     await visitor.look('old-value-used')
     await page.getByRole('button', { name: 'Delete' }).click()
     await dialog(page, 'Warning').getByRole('button', { name: 'Disable instead' }).click()
@@ -486,6 +518,11 @@ describe('the audit log', () => {
     await page.keyboard.press('Escape')
     await expect.poll(() => page.getByRole('cell', { name: 'Token created' }).count()).toBe(0)
     expect(await page.getByRole('cell', { name: 'Token disabled' }).count()).toBeGreaterThan(0)
+    const from = page.getByLabel('From', { exact: true })
+    await from.focus()
+    await page.keyboard.type('01022001')
+    await page.getByRole('tab', { name: 'Audit Log' }).focus()
+    await expect.poll(() => new URL(page.url()).searchParams.get('since')).toBe('2001-01-02')
     await page.goto('/organizations/alpha/audit-log?since=2001-01-01&until=2001-01-02')
     await page.getByRole('heading', { name: 'No event matches' }).waitFor()
     expect(visitor.complaints).toEqual([])

@@ -1,13 +1,14 @@
-import { Alert, Button, Drawer, Text } from '@mantine/core'
-import { IconAlertCircle } from '@tabler/icons-react'
+import { Button, Drawer, Text } from '@mantine/core'
 import { useMutation } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { FactList } from '../interface/fact-list.tsx'
+import { FailureNote } from '../interface/failure.tsx'
 import { Instant } from '../interface/instant.tsx'
+import { useLeaveWarning } from '../interface/leave-warning.ts'
 import { SecretOnce } from '../interface/secret-once.tsx'
 import { Warning } from '../interface/warning.tsx'
-import { explainFailure, latchkey } from '../latchkey.ts'
+import { latchkey } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
 import styles from './access-token-panel.module.css'
 
@@ -21,14 +22,17 @@ export function AccessTokenPanel({ opened, onClose }: { opened: boolean; onClose
     onSettled: () => ask(false),
   })
   const { data: secret } = reset
+  useLeaveWarning(reset.isPending)
+  // Of the two that are open, a key closes the upper one; and none that waits for a value that is shown once.
+  const mayClose = !secret && !isAsked
   return (
     <>
       <Drawer
         opened={opened}
         onClose={onClose}
         title={secret ? 'Your new access token' : 'Access Token'}
-        closeOnClickOutside={!secret}
-        closeOnEscape={!secret}
+        closeOnClickOutside={mayClose}
+        closeOnEscape={mayClose}
         withCloseButton={!secret}
       >
         {secret ? (
@@ -57,11 +61,7 @@ export function AccessTokenPanel({ opened, onClose }: { opened: boolean; onClose
                 You have none yet. Resetting makes the first one.
               </Text>
             )}
-            {reset.error && (
-              <Alert color="red" icon={<IconAlertCircle aria-hidden />} role="alert">
-                {explainFailure(reset.error)}
-              </Alert>
-            )}
+            {reset.error && <FailureNote error={reset.error} />}
             <Button variant="outline" color="red" aria-haspopup="dialog" onClick={() => ask(true)}>
               Reset Token
             </Button>

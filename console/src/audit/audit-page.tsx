@@ -1,14 +1,14 @@
-import { Alert, Button, Menu, Pill, TextInput } from '@mantine/core'
-import { IconAlertCircle, IconDownload, IconHistory } from '@tabler/icons-react'
+import { Button, Menu, Pill, TextInput } from '@mantine/core'
+import { IconDownload, IconHistory } from '@tabler/icons-react'
 import { keepPreviousData, queryOptions, useMutation, useQuery } from '@tanstack/react-query'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
-import { Failure } from '../interface/failure.tsx'
+import { Failure, FailureNote } from '../interface/failure.tsx'
 import { FilterMenu } from '../interface/filter-menu.tsx'
 import { Notice } from '../interface/notice.tsx'
 import { usePageTitle } from '../interface/page-title.ts'
 import { Pages } from '../interface/pages.tsx'
-import { explainFailure, latchkey } from '../latchkey.ts'
+import { latchkey } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
 import { auditActions } from './audit-actions.ts'
 import { type ExportForm, exportEvents } from './audit-export.ts'
@@ -102,12 +102,22 @@ function Day({
   value: string | undefined
   onChange: (day: string) => void
 }) {
+  // Asked for once it is whole: a browser gives every digit of the year as another day.
+  const [typed, setTyped] = useState(value)
+  useEffect(() => setTyped(value), [value])
+  const apply = () => {
+    if (typed !== value) onChange(typed)
+  }
   return (
     <TextInput
       type="date"
       label={label}
-      value={value}
-      onChange={({ currentTarget }) => onChange(currentTarget.value)}
+      value={typed}
+      onChange={({ currentTarget }) => setTyped(currentTarget.value)}
+      onBlur={apply}
+      onKeyDown={({ key }) => {
+        if (key === 'Enter') apply()
+      }}
       classNames={{ root: styles.day, label: styles.dayLabel }}
     />
   )
@@ -144,11 +154,7 @@ function Export({ view }: { view: AuditView }) {
           <Menu.Item onClick={() => exporting.mutate('json')}>As JSON</Menu.Item>
         </Menu.Dropdown>
       </Menu>
-      {exporting.error && (
-        <Alert color="red" icon={<IconAlertCircle aria-hidden />} role="alert">
-          {explainFailure(exporting.error)}
-        </Alert>
-      )}
+      {exporting.error && <FailureNote error={exporting.error} />}
     </div>
   )
 }

@@ -24,9 +24,7 @@ export function EventTable({
             <th scope="col">What</th>
             {withTarget && <th scope="col">Of what</th>}
             <th scope="col">By whom</th>
-            <th scope="col" className={styles.medium}>
-              From
-            </th>
+            <th scope="col">From</th>
           </tr>
         </thead>
         <tbody>
@@ -59,7 +57,7 @@ function Row({
 }) {
   return (
     <tr>
-      <td className={styles.when}>
+      <td>
         <Instant at={at} inFull />
       </td>
       <td title={action}>{auditActions[action] ?? action}</td>

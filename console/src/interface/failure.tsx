@@ -16,3 +16,12 @@ export function Failure({ title, error, retry }: { title: string; error: unknown
     </Alert>
   )
 }
+
+/** What was tried did not happen: why. */
+export function FailureNote({ error }: { error: unknown }) {
+  return (
+    <Alert color="red" icon={<IconAlertCircle aria-hidden />} role="alert">
+      {explainFailure(error)}
+    </Alert>
+  )
+}

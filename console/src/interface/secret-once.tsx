@@ -19,7 +19,8 @@ export function SecretOnce({
   name: string
   onDone: () => void
   done?: string
-  children?: ReactNode
+  /** What else can be copied here takes the value's place in the clipboard, and has to say so. */
+  children?: (onOtherCopied: () => void) => ReactNode
 }) {
   const [copying, setCopying] = useState<'not yet' | 'copied' | 'failed'>('not yet')
   const [isKept, keep] = useState(false)
@@ -61,7 +62,7 @@ export function SecretOnce({
         {copying === 'copied' && 'It is in the clipboard. Paste it where it belongs before you copy anything else.'}
         {copying === 'failed' && 'The browser does not let this page copy. The value is selected: copy it by hand.'}
       </Text>
-      {children}
+      {children?.(() => setCopying('not yet'))}
       <div className={styles.end}>
         {copying !== 'copied' && (
           <Checkbox

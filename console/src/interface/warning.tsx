@@ -27,7 +27,13 @@ export function Warning({
   children: ReactNode
 }) {
   return (
-    <Modal.Root opened={opened} onClose={onClose} centered lockScroll={false} returnFocus={returnFocus}>
+    <Modal.Root
+      opened={opened}
+      onClose={() => !isPending && onClose()}
+      centered
+      lockScroll={false}
+      returnFocus={returnFocus}
+    >
       <Modal.Overlay />
       <Modal.Content>
         {/* Mantine's header is a landmark, of which a page has one at most. */}
@@ -38,7 +44,7 @@ export function Warning({
         <Modal.Body>
           <div className={styles.content}>{children}</div>
           <div className={styles.buttons}>
-            <Button variant="default" onClick={onClose} data-autofocus>
+            <Button variant="default" onClick={onClose} disabled={isPending} data-autofocus>
               Cancel
             </Button>
             {other}

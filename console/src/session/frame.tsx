@@ -22,9 +22,10 @@ import {
   IconSun,
 } from '@tabler/icons-react'
 import { useMutation } from '@tanstack/react-query'
-import { Link, Outlet, useNavigate } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
+import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
+import { type ReactNode, useEffect, useRef } from 'react'
 import { Brand } from '../interface/brand.tsx'
+import { FailureNote } from '../interface/failure.tsx'
 import { latchkey } from '../latchkey.ts'
 import styles from './frame.module.css'
 import { OrganizationMenu } from './organization-menu.tsx'
@@ -34,6 +35,7 @@ import { useViewer } from './session.ts'
 /** What is around every page of someone who is signed in. */
 export function Frame() {
   const [opened, { open, close }] = useDisclosure()
+  useFocusOnArrival()
   return (
     <div className={styles.frame}>
       <a href="#content" className={styles.skip}>
@@ -65,12 +67,23 @@ export function Frame() {
   )
 }
 
+/** What was focused may be gone with the page that it was on: on from the beginning of the one that has come. */
+function useFocusOnArrival(): void {
+  const path = useRouterState({ select: ({ resolvedLocation }) => resolvedLocation?.pathname })
+  const last = useRef(path)
+  useEffect(() => {
+    if (last.current === path) return
+    last.current = path
+    if (document.activeElement === document.body) document.getElementById('content')?.focus()
+  }, [path])
+}
+
 function Navigation({ onLeave }: { onLeave?: () => void }) {
   const viewer = useViewer()
   const { slug } = viewer.organization
   return (
     <div className={styles.navigation}>
-      <OrganizationMenu />
+      <OrganizationMenu onLeave={onLeave} />
       <div>
         <Link
           to="/organizations/$slug"
@@ -98,7 +111,7 @@ function Navigation({ onLeave }: { onLeave?: () => void }) {
 }
 
 function ColorScheme() {
-  const { colorScheme, setColorScheme } = useMantineColorScheme()
+  const { colorScheme, setColorScheme } = useMantineColorScheme({ keepTransitions: true })
   const choice = (label: string, icon: ReactNode) => (
     <>
       {icon}
@@ -131,37 +144,40 @@ function Account() {
     onSuccess: () => navigate({ to: '/sign-in', search: { ending: 'signed-out' } }),
   })
   return (
-    <Menu position="top-start" width="target">
-      <Menu.Target>
-        <Button
-          variant="subtle"
-          color="gray"
-          fullWidth
-          justify="start"
-          className={styles.account}
-          leftSection={<Avatar name={member.displayName} size="sm" alt="" />}
-          rightSection={<IconChevronDown aria-hidden size={14} />}
-        >
-          <span className={styles.who}>
-            <Text span size="sm" fw={550} truncate>
-              {member.displayName}
-            </Text>
-            <Text span size="xs" c="dimmed" truncate>
-              {organizationRoleNames[member.role]}
-            </Text>
-          </span>
-        </Button>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Label>{member.email}</Menu.Label>
-        <Menu.Item
-          leftSection={<IconLogout aria-hidden size={16} />}
-          disabled={signOut.isPending}
-          onClick={() => signOut.mutate()}
-        >
-          Sign out
-        </Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
+    <>
+      <Menu position="top-start" width="target">
+        <Menu.Target>
+          <Button
+            variant="subtle"
+            color="gray"
+            fullWidth
+            justify="start"
+            className={styles.account}
+            leftSection={<Avatar name={member.displayName} size="sm" alt="" />}
+            rightSection={<IconChevronDown aria-hidden size={14} />}
+          >
+            <span className={styles.who}>
+              <Text span size="sm" fw={550} truncate>
+                {member.displayName}
+              </Text>
+              <Text span size="xs" c="dimmed" truncate>
+                {organizationRoleNames[member.role]}
+              </Text>
+            </span>
+          </Button>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Label>{member.email}</Menu.Label>
+          <Menu.Item
+            leftSection={<IconLogout aria-hidden size={16} />}
+            disabled={signOut.isPending}
+            onClick={() => signOut.mutate()}
+          >
+            Sign out
+          </Menu.Item>
+        </Menu.Dropdown>
+      </Menu>
+      {signOut.error && <FailureNote error={signOut.error} />}
+    </>
   )
 }

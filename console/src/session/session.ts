@@ -1,6 +1,7 @@
 import type { MemberViewer } from '@latchkey/sdk'
 import { type QueryClient, queryOptions, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect } from 'react'
+import { isHeld } from '../interface/leave-warning.ts'
 import { latchkey } from '../latchkey.ts'
 
 /** Who is signed in. Fails as UNAUTHENTICATED where nobody is. */
@@ -16,7 +17,7 @@ export const viewerQuery = queryOptions({
 
 /** Who is signed in. Only below the route that lets nobody else in. */
 export function useViewer(): MemberViewer {
-  const { data } = useQuery(viewerQuery)
+  const { data } = useQuery({ ...viewerQuery, enabled: () => !isHeld() })
   if (!data) throw new Error('Nobody is signed in.')
   return data
 }

@@ -1,3 +1,4 @@
+import { type SignInInput, unwrap } from '@latchkey/sdk'
 import { Alert, Button, Paper, PasswordInput, Text, TextInput, Title } from '@mantine/core'
 import { IconAlertCircle, IconInfoCircle } from '@tabler/icons-react'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
@@ -17,19 +18,16 @@ export function SignInPage() {
   const queryClient = useQueryClient()
   const password = useRef<HTMLInputElement>(null)
   const signIn = useMutation({
-    mutationFn: async (input: { email: string; password: string }) => (await latchkey.signIn({ input })).signIn,
-    onSuccess(result) {
-      if (result.__typename !== 'SignInPayload') return password.current?.select()
-      sessionChanged(queryClient, result.viewer)
+    // The session's secret, which is in the answer too, is the cookie's, and is not kept here.
+    mutationFn: async (input: SignInInput) => unwrap((await latchkey.signIn({ input })).signIn).viewer,
+    onError: () => password.current?.select(),
+    onSuccess(viewer) {
+      sessionChanged(queryClient, viewer)
       if (next?.startsWith('/graphql')) return globalThis.location.assign(next)
       router.history.replace(next ?? '/')
     },
   })
-  const refusal = signIn.error
-    ? explainFailure(signIn.error)
-    : signIn.data && signIn.data.__typename !== 'SignInPayload'
-      ? signIn.data.message
-      : null
+  const refusal = signIn.error && explainFailure(signIn.error)
 
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()

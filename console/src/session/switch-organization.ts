@@ -10,8 +10,8 @@ export function useSwitchOrganization() {
   const navigate = useNavigate()
   const router = useRouter()
   return useMutation({
-    mutationFn: async (slug: string) => unwrap((await latchkey.switchOrganization({ slug })).switchOrganization),
-    async onSuccess({ viewer }) {
+    mutationFn: async (slug: string) => unwrap((await latchkey.switchOrganization({ slug })).switchOrganization).viewer,
+    async onSuccess(viewer) {
       sessionChanged(queryClient, viewer)
       const { slug } = viewer.organization
       if (router.state.location.pathname.startsWith(`/organizations/${slug}/`)) return router.invalidate()

@@ -1,13 +1,14 @@
-import { type CreateTokenInput, type IntegrationToken, RefusalError, type TokenRole, unwrap } from '@latchkey/sdk'
+import { type CreateTokenInput, RefusalError, type TokenRole, unwrap } from '@latchkey/sdk'
 import { Alert, Badge, Button, Drawer, Radio, Skeleton, Text } from '@mantine/core'
 import { IconAlertCircle } from '@tabler/icons-react'
-import { useMutation, useQuery } from '@tanstack/react-query'
-import { type SubmitEvent, useRef, useState } from 'react'
+import { type UseMutationResult, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { type SubmitEvent, useEffect, useRef, useState } from 'react'
 import { Failure } from '../interface/failure.tsx'
+import { focusFirstMistake } from '../interface/first-mistake.ts'
 import { useLeaveWarning } from '../interface/leave-warning.ts'
 import { SecretOnce } from '../interface/secret-once.tsx'
 import { isAnswerLost, latchkey, readMistakes } from '../latchkey.ts'
-import { useViewer } from '../session/session.ts'
+import { useViewer, viewerQuery } from '../session/session.ts'
 import styles from './create-panel.module.css'
 import { type Details, DetailsFields } from './details-fields.tsx'
 import { type Expiry, endOf } from './expiry.ts'
@@ -24,15 +25,38 @@ const emptyDraft: Draft = { label: '', description: '', roleId: '', expiry: { li
 
 /** The panel in which a token is made, and its value shown. It is made anew each time it is opened. */
 export function CreatePanel({ opened, onClose }: { opened: boolean; onClose: () => void }) {
-  const [made, setMade] = useState<{ token: IntegrationToken; secret: string } | null>(null)
+  const { organization } = useViewer()
+  const queryClient = useQueryClient()
+  const changed = useTokensChanged(organization.id)
   const [isBegun, begin] = useState(false)
+  /** Names one intention to make one token, whatever becomes of the connection. */
+  const idempotencyKey = useRef(createKey())
+  const creation = useMutation({
+    async mutationFn(input: CreateTokenInput) {
+      // Another tab may have switched between two attempts, and the same key makes another token elsewhere.
+      if (queryClient.getQueryData(viewerQuery.queryKey)?.organization.id !== organization.id) {
+        throw new Error('The session acts in another organization now.')
+      }
+      const made = await latchkey.createToken({ input: { ...input, idempotencyKey: idempotencyKey.current } })
+      return unwrap(made.createToken)
+    },
+    retry: (failures, error) => isAnswerLost(error) && failures < 2,
+    onError(error) {
+      // A refused attempt made nothing, and the next one is about another input.
+      if (error instanceof RefusalError) idempotencyKey.current = createKey()
+    },
+    onSettled: changed,
+  })
+  const { data: made } = creation
+  useLeaveWarning(creation.isPending || isAnswerLost(creation.error))
+  // A stray click or key closes only what holds nothing yet.
+  const mayClose = !isBegun && !creation.isPending && !made
   const close = () => {
-    setMade(null)
+    idempotencyKey.current = createKey()
+    creation.reset()
     begin(false)
     onClose()
   }
-  // A stray click or key closes only what holds nothing yet.
-  const mayClose = !isBegun && !made
   return (
     <Drawer
       opened={opened}
@@ -40,56 +64,36 @@ export function CreatePanel({ opened, onClose }: { opened: boolean; onClose: () 
       title={made ? 'Your new token' : 'New Integration Token'}
       closeOnClickOutside={mayClose}
       closeOnEscape={mayClose}
-      withCloseButton={!made}
+      withCloseButton={!made && !creation.isPending}
     >
       {made ? (
         <SecretOnce secret={made.secret} name={`the value of “${made.token.label}”`} onDone={close}>
-          <Snippets role={made.token.role} />
+          {(onOtherCopied) => <Snippets role={made.token.role} onCopy={onOtherCopied} />}
         </SecretOnce>
       ) : (
-        <Form onBegin={begin} onMade={setMade} onCancel={close} />
+        <Form creation={creation} onBegin={() => begin(true)} onCancel={close} />
       )}
     </Drawer>
   )
 }
 
-function Form({
-  onBegin,
-  onMade,
-  onCancel,
-}: {
-  onBegin: (isBegun: boolean) => void
-  onMade: (made: { token: IntegrationToken; secret: string }) => void
-  onCancel: () => void
-}) {
+type Creation = UseMutationResult<unknown, Error, CreateTokenInput>
+
+function Form({ creation, onBegin, onCancel }: { creation: Creation; onBegin: () => void; onCancel: () => void }) {
   const { organization } = useViewer()
   const roles = useQuery(rolesQuery(organization.id))
-  const changed = useTokensChanged(organization.id)
   const [draft, setDraft] = useState(emptyDraft)
   const [missing, setMissing] = useState<Record<string, string>>({})
   const form = useRef<HTMLFormElement>(null)
-  /** Names one intention to make one token, whatever becomes of the connection. */
-  const idempotencyKey = useRef(createKey())
-  const creation = useMutation({
-    mutationFn: async (input: CreateTokenInput) => unwrap((await latchkey.createToken({ input })).createToken),
-    retry: (failures, error) => isAnswerLost(error) && failures < 2,
-    onError(error) {
-      // A refused attempt made nothing, and the next one is about another input.
-      if (error instanceof RefusalError) idempotencyKey.current = createKey()
-      focusFirstMistake(form.current)
-    },
-    async onSuccess(result) {
-      onMade(result)
-      await changed()
-    },
-  })
   const isOutcomeUnknown = isAnswerLost(creation.error)
-  useLeaveWarning(isOutcomeUnknown)
   const refused = readMistakes(creation.error)
   const mistakes = { ...refused.fields, ...missing }
+  useEffect(() => {
+    if (creation.error) focusFirstMistake(form.current)
+  }, [creation.error])
   const change = (part: Partial<Draft>) => {
     setDraft({ ...draft, ...part })
-    onBegin(true)
+    onBegin()
     setMissing({})
     creation.reset()
   }
@@ -118,7 +122,6 @@ function Form({
       ...(description.trim() && { description }),
       roleId,
       expiresAt,
-      idempotencyKey: idempotencyKey.current,
     })
   }
 
@@ -201,9 +204,4 @@ function RoleCard({ role: { id, label, description, permissions }, disabled }: {
 /** 128 random bits; not `randomUUID`, which browsers have over HTTPS only. */
 function createKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
-}
-
-function focusFirstMistake(form: HTMLFormElement | null): void {
-  // Once the mistakes are shown.
-  requestAnimationFrame(() => form?.querySelector<HTMLElement>('[aria-invalid="true"], [data-error] button')?.focus())
 }

@@ -1,11 +1,12 @@
 import { type IntegrationToken, unwrap } from '@latchkey/sdk'
 import { Alert, Button, Text } from '@mantine/core'
-import { IconAlertCircle, IconAlertTriangle } from '@tabler/icons-react'
+import { IconAlertTriangle } from '@tabler/icons-react'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
+import { FailureNote } from '../interface/failure.tsx'
 import { Instant } from '../interface/instant.tsx'
 import { Warning } from '../interface/warning.tsx'
-import { explainFailure, latchkey } from '../latchkey.ts'
+import { latchkey } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
 import { tokenQuery, useTokensChanged, useUpdateToken } from './queries.ts'
 
@@ -28,10 +29,9 @@ export function DeleteWarning({
   const { organization } = useViewer()
   const changed = useTokensChanged(organization.id)
   const deletion = useMutation({
-    mutationFn: async (id: string) => (await latchkey.deleteToken({ input: { id } })).deleteToken,
-    async onSuccess(result, id) {
-      // Where it is gone already, somebody else was quicker.
-      if (result.__typename !== 'TokenNotFound') unwrap(result)
+    mutationFn: async (id: string) => unwrap((await latchkey.deleteToken({ input: { id } })).deleteToken),
+    onError: changed,
+    async onSuccess(_deleted, id) {
       setDeletedId(id)
       close()
       onDeleted?.()
@@ -75,11 +75,7 @@ export function DeleteWarning({
           Not sure? Disable it first: it is refused just the same, and can be enabled again.
         </Text>
       )}
-      {error && (
-        <Alert color="red" icon={<IconAlertCircle aria-hidden />} role="alert">
-          {explainFailure(error)}
-        </Alert>
-      )}
+      {error && <FailureNote error={error} />}
     </Warning>
   )
 }

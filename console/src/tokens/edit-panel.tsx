@@ -1,7 +1,8 @@
 import type { IntegrationToken, UpdateTokenInput } from '@latchkey/sdk'
 import { Alert, Button, Drawer } from '@mantine/core'
 import { IconAlertCircle } from '@tabler/icons-react'
-import { type SubmitEvent, useState } from 'react'
+import { type SubmitEvent, useEffect, useRef, useState } from 'react'
+import { focusFirstMistake } from '../interface/first-mistake.ts'
 import { readMistakes } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
 import styles from './create-panel.module.css'
@@ -34,6 +35,10 @@ function Form({ token, onClose }: { token: IntegrationToken; onClose: () => void
   const [expiry, setExpiry] = useState<Expiry>({ lifetime: 'keep', day: '' })
   const [isDayMissing, missDay] = useState(false)
   const { fields, message } = readMistakes(update.error)
+  const form = useRef<HTMLFormElement>(null)
+  useEffect(() => {
+    if (update.error) focusFirstMistake(form.current)
+  }, [update.error])
 
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()
@@ -45,7 +50,7 @@ function Form({ token, onClose }: { token: IntegrationToken; onClose: () => void
   }
 
   return (
-    <form onSubmit={submit} noValidate className={styles.form}>
+    <form ref={form} onSubmit={submit} noValidate className={styles.form}>
       <DetailsFields
         details={details}
         onChange={(changed) => setDetails({ ...details, ...changed })}

@@ -1,5 +1,5 @@
 import { NativeSelect, Text, TextInput } from '@mantine/core'
-import { describeDay } from '../interface/instant.tsx'
+import { describeDay, describeExactly } from '../interface/instant.tsx'
 import { dayOf, type Expiry, endOf, isLifetime, lifetimes } from './expiry.ts'
 
 export function ExpiryField({
@@ -53,7 +53,7 @@ export function ExpiryField({
           : end === null
             ? 'It is accepted until someone deletes or disables it. If its value leaks, nothing else ends it.'
             : end
-              ? `It is refused after ${describeDay(end)}. You can move that date at any time before.`
+              ? `It is refused from ${describeExactly(end)} on. You can move that at any time before.`
               : 'It is accepted to the end of that day, in your time zone.'}
       </Text>
     </div>

@@ -3,9 +3,11 @@ import { Alert, Button, Modal, Radio, Stack, Text } from '@mantine/core'
 import { IconAlertCircle } from '@tabler/icons-react'
 import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
+import { FailureNote } from '../interface/failure.tsx'
+import { useLeaveWarning } from '../interface/leave-warning.ts'
 import { SecretOnce } from '../interface/secret-once.tsx'
 import styles from '../interface/warning.module.css'
-import { explainFailure, latchkey } from '../latchkey.ts'
+import { isAnswerLost, latchkey } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
 import { useTokensChanged } from './queries.ts'
 import { SecretTable } from './secret-table.tsx'
@@ -31,17 +33,16 @@ export function RegeneratePanel({
   const { organization } = useViewer()
   const changed = useTokensChanged(organization.id)
   const [overlap, setOverlap] = useState('86400')
-  const [made, setMade] = useState<string | null>(null)
   const regeneration = useMutation({
     mutationFn: async (overlapSeconds: number) =>
       unwrap((await latchkey.regenerateToken({ input: { id: token.id, overlapSeconds } })).regenerateToken),
-    async onSuccess({ secret }) {
-      setMade(secret)
-      await changed()
-    },
+    // Also without an answer: what is shown then tells whether there is a new value.
+    onSettled: changed,
   })
+  const made = regeneration.data?.secret
+  const mayClose = !made && !regeneration.isPending
+  useLeaveWarning(regeneration.isPending)
   const close = () => {
-    setMade(null)
     regeneration.reset()
     onClose()
   }
@@ -51,20 +52,23 @@ export function RegeneratePanel({
       onClose={close}
       title={made ? 'The new value' : `Regenerate “${token.label}”`}
       size="lg"
-      closeOnClickOutside={!made && !regeneration.isPending}
-      closeOnEscape={!made && !regeneration.isPending}
-      withCloseButton={!made}
+      closeOnClickOutside={mayClose}
+      closeOnEscape={mayClose}
+      withCloseButton={mayClose}
     >
       {made ? (
         <SecretOnce secret={made} name={`the new value of “${token.label}”`} onDone={close}>
-          <Snippets role={token.role} />
+          {(onOtherCopied) => <Snippets role={token.role} onCopy={onOtherCopied} />}
         </SecretOnce>
       ) : (
         <div className={styles.content}>
-          <Text size="sm">
-            The token keeps its label, role and history, and gets a new value. These values are accepted now:
-          </Text>
-          <SecretTable secrets={token.secrets} />
+          <Text size="sm">The token keeps its label, role and history, and gets a new value. It has these now:</Text>
+          <SecretTable token={token} />
+          {token.secrets.length > 1 && (
+            <Text size="sm">
+              The older of them is refused at once, whatever you choose here: the choice is about the newest.
+            </Text>
+          )}
           <Radio.Group label="For how long is the present value still accepted?" value={overlap} onChange={setOverlap}>
             <Stack gap="sm" mt="xs">
               {overlaps.map(([value, label, description]) => (
@@ -72,10 +76,13 @@ export function RegeneratePanel({
               ))}
             </Stack>
           </Radio.Group>
-          {regeneration.error && (
+          {isAnswerLost(regeneration.error) ? (
             <Alert color="red" icon={<IconAlertCircle aria-hidden />} role="alert">
-              {explainFailure(regeneration.error)}
+              No answer came, so the token may have a new value that nobody has seen: look at the values above. If it
+              has, and you regenerate again, the value before it is refused at once.
             </Alert>
+          ) : (
+            regeneration.error && <FailureNote error={regeneration.error} />
           )}
           <div className={styles.buttons}>
             <Button variant="default" onClick={close} disabled={regeneration.isPending}>

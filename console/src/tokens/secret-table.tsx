@@ -1,13 +1,13 @@
-import type { TokenSecret } from '@latchkey/sdk'
+import type { IntegrationToken } from '@latchkey/sdk'
 import { Instant } from '../interface/instant.tsx'
 import styles from '../interface/table.module.css'
 
-/** The values that are accepted now, by their last four characters, and when each was used. */
-export function SecretTable({ secrets }: { secrets: TokenSecret[] }) {
+/** The values that are accepted while the token is, by their last four characters, and when each was used. */
+export function SecretTable({ token: { secrets, expiresAt } }: { token: IntegrationToken }) {
   return (
     <div className={styles.frame}>
       <table className={styles.table}>
-        <caption className="visually-hidden">Accepted values</caption>
+        <caption className="visually-hidden">Values</caption>
         <thead>
           <tr>
             <th scope="col">Value</th>
@@ -26,7 +26,9 @@ export function SecretTable({ secrets }: { secrets: TokenSecret[] }) {
                 <Instant at={createdAt} />
               </td>
               <td data-name="Last used">{lastUsedAt ? <Instant at={lastUsedAt} /> : 'Never'}</td>
-              <td data-name="Accepted until">{acceptedUntil ? <Instant at={acceptedUntil} /> : 'The token’s end'}</td>
+              <td data-name="Accepted until">
+                {acceptedUntil ? <Instant at={acceptedUntil} /> : expiresAt ? 'The token expires' : 'No end of its own'}
+              </td>
             </tr>
           ))}
         </tbody>

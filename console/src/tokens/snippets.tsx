@@ -4,7 +4,7 @@ import { IconCheck, IconCopy } from '@tabler/icons-react'
 import { placesOf } from './places.ts'
 import styles from './snippets.module.css'
 
-export function Snippets({ role }: { role: TokenRole }) {
+export function Snippets({ role, onCopy }: { role: TokenRole; onCopy: () => void }) {
   const places = placesOf(role.id)
   const [first] = places
   if (!first) return null
@@ -30,7 +30,10 @@ export function Snippets({ role }: { role: TokenRole }) {
                 <Button
                   variant="default"
                   size="compact-sm"
-                  onClick={copy}
+                  onClick={() => {
+                    copy()
+                    onCopy()
+                  }}
                   leftSection={copied ? <IconCheck aria-hidden size={14} /> : <IconCopy aria-hidden size={14} />}
                 >
                   {copied ? 'Copied the snippet' : 'Copy the snippet'}

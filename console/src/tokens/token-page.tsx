@@ -1,25 +1,16 @@
 import type { IntegrationToken } from '@latchkey/sdk'
 import { Alert, Badge, Button, Card, Skeleton, Text, Title } from '@mantine/core'
-import {
-  IconAlertCircle,
-  IconAlertTriangle,
-  IconArrowLeft,
-  IconKeyOff,
-  IconPencil,
-  IconRefresh,
-  IconTrash,
-} from '@tabler/icons-react'
+import { IconAlertTriangle, IconArrowLeft, IconKeyOff, IconPencil, IconRefresh, IconTrash } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate, useParams } from '@tanstack/react-router'
 import { useState } from 'react'
 import { EventTable } from '../audit/event-table.tsx'
 import { FactList } from '../interface/fact-list.tsx'
-import { Failure } from '../interface/failure.tsx'
+import { Failure, FailureNote } from '../interface/failure.tsx'
 import { Instant } from '../interface/instant.tsx'
 import { Notice } from '../interface/notice.tsx'
 import { usePageTitle } from '../interface/page-title.ts'
 import { TextLink } from '../interface/text-link.tsx'
-import { explainFailure } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
 import { DeleteWarning } from './delete-warning.tsx'
 import { EditPanel } from './edit-panel.tsx'
@@ -84,13 +75,15 @@ function Token({ token }: { token: IntegrationToken }) {
           >
             Regenerate
           </Button>
-          <Button
-            variant="default"
-            loading={update.isPending}
-            onClick={() => update.mutate({ id: token.id, enabled: !isEnabled })}
-          >
-            {isEnabled ? 'Disable' : 'Enable'}
-          </Button>
+          {token.status !== 'EXPIRED' && (
+            <Button
+              variant="default"
+              loading={update.isPending}
+              onClick={() => update.mutate({ id: token.id, enabled: !isEnabled })}
+            >
+              {isEnabled ? 'Disable' : 'Enable'}
+            </Button>
+          )}
           <Button
             variant="outline"
             color="red"
@@ -101,13 +94,9 @@ function Token({ token }: { token: IntegrationToken }) {
           </Button>
         </div>
       </header>
-      {update.error && (
-        <Alert color="red" icon={<IconAlertCircle aria-hidden />} role="alert">
-          {explainFailure(update.error)}
-        </Alert>
-      )}
+      {update.error && <FailureNote error={update.error} />}
       {token.retiredSecretLastUsedAt && (
-        <Alert color="orange" icon={<IconAlertTriangle aria-hidden />} title="Something still uses an old value">
+        <Alert color="orange" icon={<IconAlertTriangle aria-hidden />} title="An old value was presented">
           A value that was retired by a regeneration was presented <Instant at={token.retiredSecretLastUsedAt} />, and
           was refused. Find what still has it, and give it the present one.
         </Alert>
@@ -118,13 +107,13 @@ function Token({ token }: { token: IntegrationToken }) {
       </Card>
       <section aria-labelledby="values">
         <Title order={3} size="h5" id="values" mb="xs">
-          Accepted values
+          Values
         </Title>
-        <SecretTable secrets={token.secrets} />
+        <SecretTable token={token} />
       </section>
       <Events token={token} />
 
-      <EditPanel key={`${token.id} ${action === 'edit'}`} token={token} opened={action === 'edit'} onClose={done} />
+      <EditPanel token={token} opened={action === 'edit'} onClose={done} />
       <RegeneratePanel token={token} opened={action === 'regenerate'} onClose={done} />
       <DeleteWarning
         token={action === 'delete' ? token : null}

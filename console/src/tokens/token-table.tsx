@@ -27,9 +27,7 @@ export function TokenTable({ tokens, isStale }: { tokens: IntegrationToken[] | n
             <th scope="col" className={styles.wide}>
               From
             </th>
-            <th scope="col" className={styles.medium}>
-              Expires
-            </th>
+            <th scope="col">Expires</th>
             <th scope="col" className={styles.wide}>
               Created by
             </th>
@@ -74,7 +72,7 @@ function Row({ token, onDelete }: { token: IntegrationToken; onDelete: () => voi
         )}
         {token.retiredSecretLastUsedAt && (
           <Badge color="orange" mt={4} leftSection={<IconAlertTriangle aria-hidden size={12} />}>
-            Its old value is still in use
+            Old value presented <Instant at={token.retiredSecretLastUsedAt} />
           </Badge>
         )}
       </td>
@@ -86,9 +84,7 @@ function Row({ token, onDelete }: { token: IntegrationToken; onDelete: () => voi
       <td data-name="From" className={styles.wide}>
         {token.lastUsedFrom ?? '–'}
       </td>
-      <td data-name="Expires" className={styles.medium}>
-        {token.expiresAt ? <Instant at={token.expiresAt} /> : 'Never'}
-      </td>
+      <td data-name="Expires">{token.expiresAt ? <Instant at={token.expiresAt} /> : 'Never'}</td>
       <td data-name="Created by" className={`${styles.wide} ${styles.words}`}>
         <span title={token.createdBy?.email}>{token.createdBy?.displayName ?? 'Another token'}</span>
         <Text size="sm" c="dimmed">
