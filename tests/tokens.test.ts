@@ -335,7 +335,7 @@ describe('last used', () => {
     await world.introspect(secret, { usedFrom: '198.51.100.8' })
     await world.dependencies.lastUse.flush()
     expect(await read()).toEqual(first)
-    await world.sql(`update token_secrets set last_used_at = now() - interval '31 seconds' where token_id = $1`, [
+    await world.sql(`update token_secrets set last_used_at = now() - interval '46 seconds' where token_id = $1`, [
       token.id,
     ])
     await world.introspect(secret, { usedFrom: '198.51.100.8' })
