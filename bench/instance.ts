@@ -51,7 +51,7 @@ export async function openLaboratory(): Promise<Laboratory> {
       const dependencies = await openDependencies({
         databaseUrl: databaseUrl.href,
         databaseConnections: 8,
-        serverKey: 'the server key of the benchmarks, which is long enough',
+        serverKey: 'the server key of the benchmarks which is long enough',
         tokenPrefix: 'lk',
         passwordCost: 4,
         log: pino({ level: 'silent' }),

@@ -9,7 +9,7 @@ import { openDependencies } from '../server/open-dependencies.ts'
 import { createOrganization } from '../server/organizations/operator.ts'
 import { createDigester } from '../server/tokens/secret.ts'
 
-export const serverKey = 'the server key of the benchmarks, which is long enough'
+export const serverKey = 'the server key of the benchmarks which is long enough'
 const tokenPrefix = 'lk'
 const presentedAtMost = 50_000
 

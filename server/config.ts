@@ -1,6 +1,7 @@
 import type { BlockList } from 'node:net'
 import { z } from 'zod'
 import { trustedProxies } from './http/client-address.ts'
+import { defaultRateLimits, type RateLimitSettings } from './rate-limit-settings.ts'
 
 export const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug'] as const
 
@@ -11,14 +12,15 @@ export interface Config {
   /** Null where Latchkey runs a PostgreSQL of its own. */
   databaseUrl: string | null
   databaseConnections: number
-  /** The server key; null where it is made and kept beside the embedded database. */
-  secret: string | null
+  /** The server key, and then former ones; null where one is made and kept beside the embedded database. */
+  serverKeys: readonly [string, ...string[]] | null
   publicUrl: URL
   trustedProxies: BlockList
   corsOrigins: string[]
   graphiql: boolean
   logLevel: (typeof logLevels)[number]
   tokenPrefix: string
+  rateLimits: RateLimitSettings
   expiredTokenRetentionDays: number
   dataDirectory: string
   bootstrap: { organization: string; email: string; password: string } | null
@@ -39,6 +41,7 @@ const wholeNumber = (least: number, most: number) =>
     .regex(/^\d{1,9}$/, `is not a whole number from ${least} to ${most}`)
     .transform(Number)
     .refine((number) => number >= least && number <= most, `is not a whole number from ${least} to ${most}`)
+const limit = (fallback: number) => wholeNumber(0, 1_000_000).default(fallback)
 const isWebAddress = (text: string) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
 
 const settings = z.object({
@@ -52,7 +55,16 @@ const settings = z.object({
     )
     .optional(),
   DATABASE_CONNECTIONS: wholeNumber(4, 1_000).default(20),
-  LATCHKEY_SECRET: z.string().min(32, 'has fewer than 32 characters').optional(),
+  LATCHKEY_SECRET: z
+    .string()
+    .transform((text) => text.split(',').map((key) => key.trim()))
+    .refine(
+      (keys) => keys.every((key) => key.length >= 32),
+      'has a key of fewer than 32 characters; a comma ends one key and begins the next',
+    )
+    .refine((keys) => new Set(keys).size === keys.length, 'names the same key twice')
+    .transform(([current = '', ...former]): [string, ...string[]] => [current, ...former])
+    .optional(),
   PUBLIC_URL: z.string().refine(isWebAddress, 'is not an http:// or https:// address').optional(),
   TRUST_PROXY: list
     .transform((blocks, context) => {
@@ -76,6 +88,10 @@ const settings = z.object({
     .string()
     .regex(/^[a-z]{2,10}$/, 'is not 2 to 10 lower-case letters')
     .default('lk'),
+  SIGN_IN_LIMIT_BY_ACCOUNT: limit(defaultRateLimits.signInsByAccount),
+  SIGN_IN_LIMIT_BY_ADDRESS: limit(defaultRateLimits.signInsByAddress),
+  TOKEN_CREATION_LIMIT: limit(defaultRateLimits.secrets),
+  INTROSPECTION_LIMIT: limit(defaultRateLimits.introspections),
   EXPIRED_TOKEN_RETENTION_DAYS: wholeNumber(0, 36_500).default(90),
   DATA_DIRECTORY: z.string().min(1, 'is empty').default('.data'),
   BOOTSTRAP_ORGANIZATION: z.string().optional(),
@@ -106,13 +122,19 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     port: data.PORT,
     databaseUrl: data.DATABASE_URL ?? null,
     databaseConnections: data.DATABASE_CONNECTIONS,
-    secret: data.LATCHKEY_SECRET ?? null,
+    serverKeys: data.LATCHKEY_SECRET ?? null,
     publicUrl: new URL(data.PUBLIC_URL ?? `http://${host}:${data.PORT}`),
     trustedProxies: data.TRUST_PROXY ?? trustedProxies([]),
     corsOrigins: data.CORS_ORIGINS,
     graphiql: data.GRAPHIQL === 'on',
     logLevel: data.LOG_LEVEL,
     tokenPrefix: data.TOKEN_PREFIX,
+    rateLimits: {
+      signInsByAccount: data.SIGN_IN_LIMIT_BY_ACCOUNT,
+      signInsByAddress: data.SIGN_IN_LIMIT_BY_ADDRESS,
+      secrets: data.TOKEN_CREATION_LIMIT,
+      introspections: data.INTROSPECTION_LIMIT,
+    },
     expiredTokenRetentionDays: data.EXPIRED_TOKEN_RETENTION_DAYS,
     dataDirectory: data.DATA_DIRECTORY,
     bootstrap: readBootstrap(data),

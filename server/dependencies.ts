@@ -4,7 +4,7 @@ import type { CredentialLookup } from './identity/credential-lookup.ts'
 import type { LastUse } from './identity/last-use.ts'
 import type { Passwords } from './identity/passwords.ts'
 import type { OrganizationPrincipal, Origin, Principal } from './identity/principal.ts'
-import type { SignInLimit } from './identity/sign-in-limit.ts'
+import type { RateLimits } from './rate-limits.ts'
 import type { Invalidations } from './tokens/invalidation.ts'
 import type { Digester } from './tokens/secret.ts'
 
@@ -19,7 +19,7 @@ export interface Dependencies {
   randomBytes: RandomBytes
   digester: Digester
   passwords: Passwords
-  signInLimit: SignInLimit
+  limits: RateLimits
   credentials: CredentialLookup
   lastUse: LastUse
   invalidations: Invalidations

@@ -19,5 +19,16 @@ export class Fault extends Error {
   }
 }
 
+/** Done too often, on all instances together. */
+export class RateLimited extends Fault {
+  readonly retryAfterSeconds: number
+  constructor(what: string, retryAfterSeconds: number) {
+    super('RATE_LIMITED', `${what} Try again in ${inSeconds(retryAfterSeconds)}.`)
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
+export const inSeconds = (seconds: number) => (seconds === 1 ? 'a second' : `${seconds} seconds`)
+
 export const unavailable = () =>
   new Fault('UNAVAILABLE', 'Latchkey cannot reach its database. Nothing is known of the answer; try again in a moment.')

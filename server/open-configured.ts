@@ -35,11 +35,14 @@ export async function openConfigured(config: Config, options: OpeningOptions): P
   try {
     const applied = (await isUpToDate(databaseUrl)) ? 0 : await migrateDatabase(databaseUrl)
     if (applied > 0) options.announce(`Brought the database up to date: ${countMigrations(applied)}.`)
+    const [serverKey, ...formerServerKeys] = config.serverKeys ?? [await keptSecret(dataDirectory(config))]
     const dependencies = await openDependencies({
       databaseUrl,
       databaseConnections: config.databaseConnections,
-      serverKey: config.secret ?? (await keptSecret(dataDirectory(config))),
+      serverKey,
+      formerServerKeys,
       tokenPrefix: config.tokenPrefix,
+      rateLimits: config.rateLimits,
       log: options.log,
     })
     return {

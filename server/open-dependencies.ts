@@ -5,7 +5,8 @@ import type { Clock, Dependencies, RandomBytes } from './dependencies.ts'
 import { createCredentialLookup } from './identity/credential-lookup.ts'
 import { createLastUse } from './identity/last-use.ts'
 import { createPasswords } from './identity/passwords.ts'
-import { createSignInLimit } from './identity/sign-in-limit.ts'
+import { defaultRateLimits, type RateLimitSettings } from './rate-limit-settings.ts'
+import { createRateLimits } from './rate-limits.ts'
 import { createInvalidations } from './tokens/invalidation.ts'
 import { createDigester } from './tokens/secret.ts'
 
@@ -14,8 +15,11 @@ export interface DependencySettings {
   databaseUrl: string
   databaseConnections: number
   serverKey: string
+  /** Under which secrets and passwords are accepted as well, so that the server key can be rotated. */
+  formerServerKeys?: readonly string[]
   tokenPrefix: string
   log: Logger
+  rateLimits?: RateLimitSettings
   /** bcrypt's, as a power of two. */
   passwordCost?: number
   now?: Clock
@@ -27,15 +31,17 @@ export async function openDependencies({
   databaseUrl: url,
   databaseConnections: connections,
   serverKey,
+  formerServerKeys = [],
   tokenPrefix: prefix,
   log,
+  rateLimits = defaultRateLimits,
   passwordCost: cost = 12,
   now = () => new Date(),
   randomBytes = systemRandomBytes,
 }: DependencySettings): Promise<Dependencies & { close(): Promise<void> }> {
   const database = await openDatabase({ url, connections, log })
-  const digester = createDigester({ serverKey, prefix, randomBytes })
-  const lastUse = createLastUse({ database, log, now, randomBytes })
+  const digester = createDigester({ serverKey, formerServerKeys, prefix, randomBytes })
+  const lastUse = createLastUse({ database, log, now, randomBytes, digester })
   const invalidations = createInvalidations({ url, log })
   return {
     database,
@@ -44,8 +50,8 @@ export async function openDependencies({
     digester,
     lastUse,
     invalidations,
-    passwords: createPasswords({ serverKey, cost }),
-    signInLimit: createSignInLimit({ database, digester }),
+    passwords: createPasswords({ serverKey, formerServerKeys, cost }),
+    limits: createRateLimits({ database, digester }, rateLimits),
     credentials: createCredentialLookup(database),
     log,
     async close() {

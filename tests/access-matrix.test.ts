@@ -27,10 +27,10 @@ import { openWorld, password, type TestMember, type TestOrganization, type World
  *   null    answers that there is nothing               dead   malformed, deleted, disabled or expired
  *   401     UNAUTHENTICATED, with that HTTP status      OWNER… a member, by session and by access token
  *   403     FORBIDDEN, with that HTTP status            ci…    an integration token of each managed role
- *   gone    refuses as TokenNotFound                    acct   … of the role Service Account
+ *   gone    refuses as TokenNotFound, SessionNotFound   acct   … of the role Service Account
  *   bad     refuses as InvalidInput                     role   … of a role that the organization defined
  *   away    refuses as NotAMember                       svc    a service that verifies tokens
- *   wrong   refuses as SignInRefused                    idle   a service without any permission
+ *   wrong   refuses as SignInRefused, WrongPassword     idle   a service without any permission
  */
 const matrix = `
 Query                        none  dead  OWNER  SUPER  POWER  MEMBER GUEST  ci   scim jira acct role svc  idle
@@ -49,6 +49,7 @@ node foreign member        : 401   401   null   null   null   null   null   null
 node foreign organization  : 401   401   null   null   null   null   null   null 403  null null null null null
 member own                 : 401   401   ok     ok     ok     ok     403    403  403  403  403  403  403  403
 member foreign             : 401   401   null   null   null   null   403    403  403  403  403  403  403  403
+sessions own               : 401   401   ok     ok     ok     ok     ok     403  403  403  403  403  403  403
 integrationTokens own      : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 integrationTokens foreign  : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 integrationToken own       : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
@@ -67,6 +68,12 @@ signIn foreign             : wrong wrong wrong  wrong  wrong  wrong  wrong  wron
 signOut own                : 401   401   ok     ok     ok     ok     ok     ok   403  ok   ok   ok   ok   ok
 switchOrganization own     : 401   401   ok/403 ok/403 ok/403 ok/403 ok/403 403  403  403  403  403  403  403
 switchOrganization foreign : 401   401 away/403 away/403 away/403 away/403 away/403 403 403 403 403 403 403 403
+endSession own             : 401   401   ok     ok     ok     ok     ok     403  403  403  403  403  403  403
+endSession own colleague   : 401   401   gone   gone   gone   gone   gone   403  403  403  403  403  403  403
+endSession foreign         : 401   401   gone   gone   gone   gone   gone   403  403  403  403  403  403  403
+endOtherSessions own       : 401   401   ok     ok     ok     ok     ok     403  403  403  403  403  403  403
+changePassword own         : 401   401   ok/403 ok/403 ok/403 ok/403 ok/403 403  403  403  403  403  403  403
+changePassword foreign     : 401   401 wrong/403 wrong/403 wrong/403 wrong/403 wrong/403 403 403 403 403 403 403 403
 createToken own            : 401   401   ok     ok     403    403    403    403  403  403  ok   403  403  403
 createToken own role       : 401   401   ok     ok     403    403    403    403  403  403  bad  403  403  403
 createToken foreign role   : 401   401   bad    bad    403    403    403    403  403  403  bad  403  403  403
@@ -85,9 +92,11 @@ tokenInvalidations own     : 401   401   403    403    403    403    403    403 
 const outcomes = ['ok', 'null', '401', '403', 'gone', 'bad', 'away', 'wrong'] as const
 const refusals = new Map<string, (typeof outcomes)[number]>([
   ['TokenNotFound', 'gone'],
+  ['SessionNotFound', 'gone'],
   ['InvalidInput', 'bad'],
   ['NotAMember', 'away'],
   ['SignInRefused', 'wrong'],
+  ['WrongPassword', 'wrong'],
 ])
 const columns = [
   ...['none', 'dead', 'OWNER', 'SUPER', 'POWER', 'MEMBER', 'GUEST'],
@@ -143,6 +152,8 @@ interface Caller {
   /** As whom their organization's audit log knows them; null for whoever acts in none. */
   actorId: string | null
   by?: 'session' | 'access token'
+  /** Another session of theirs. */
+  otherSessionId?: string
   renew?: () => Promise<void>
 }
 
@@ -155,6 +166,8 @@ interface Target {
   secret: string
   label: string
   eventId: string
+  /** Of someone who is no caller. */
+  sessionId: string
   roleId: string
   /** Places in the organization's lists before which its own rows stand; null for the beginning. */
   tokensCursor: string | null
@@ -202,6 +215,19 @@ const questions: Record<string, (target: Target, caller: Caller) => Question> = 
   }),
   signOut: (_, { by }) => ({ variables: {}, shows: `"signedOut":${by === 'session'}` }),
   switchOrganization: ({ slug, organizationId }) => ({ variables: { slug }, shows: organizationId }),
+  sessions: ({ organizationId }) => ({ variables: {}, shows: organizationId }),
+  endSession: ({ sessionId }, { otherSessionId }) => {
+    const id = sessionId === foreign.sessionId ? sessionId : (otherSessionId ?? '')
+    return { variables: { input: { id } }, shows: id }
+  },
+  'endSession colleague': ({ sessionId }) => ({ variables: { input: { id: sessionId } }, shows: sessionId }),
+  endOtherSessions: () => ({ variables: {}, shows: '"endedSessions":' }),
+  changePassword: ({ slug }) => ({
+    variables: {
+      input: { currentPassword: slug === own.slug ? password : 'the password of another', newPassword: password },
+    },
+    shows: '"sessionToken":"lks_',
+  }),
   createToken: () => newToken('role_ci'),
   'createToken role': ({ roleId }) => newToken(roleId),
   updateToken: ({ victimId }) => ({
@@ -348,13 +374,15 @@ describe('a person in two organizations', () => {
     await addMember(world.dependencies, { ...member, organization: foreign.slug, password: null })
   })
 
-  it('reaches nothing of the other one, whose name the session’s viewer alone tells them', async () => {
-    expect(await leaksTo(await openSession(email, own.slug))).toEqual(['Query.viewer, own'])
+  it('reaches nothing of the other one, whose name the session’s viewer and list of sessions alone tell them', async () => {
+    await openSession(email, foreign.slug)
+    expect(await leaksTo(await openSession(email, own.slug))).toEqual(['Query.viewer, own', 'Query.sessions, own'])
   })
 
   it('is told nothing at all of the other one by an access token', async () => {
     const { data } = await ask('Mutation.resetAccessToken', {}, await openSession(email, own.slug))
     const { secret } = z.object({ secret: z.string() }).parse(data?.resetAccessToken)
+    await openSession(email, foreign.slug)
     expect(await leaksTo(secret)).toEqual([])
   })
 
@@ -394,8 +422,19 @@ async function prepare(organization: TestOrganization, label: string): Promise<T
   const token = await createToken(owner, label, 'role_ci')
   const victim = await createToken(owner, `${label} victim`, 'role_ci')
   const [event] = (await owner.auditEvents({ filter: { targetId: token.id } })).auditEvents.nodes
+  const email = `bystander@${slug}.example`
+  await addMember(world.dependencies, { organization: slug, role: 'MEMBER', email, password })
+  const { id: sessionId } = await openSessionOf(email)
   return {
-    ...{ organizationId, slug, label, roleId, memberId: await memberId(organization.member), eventId: event?.id ?? '' },
+    ...{
+      organizationId,
+      slug,
+      label,
+      roleId,
+      memberId: await memberId(organization.member),
+      eventId: event?.id ?? '',
+      sessionId,
+    },
     ...{ tokenId: token.id, secret: token.secret, victimId: victim.id, tokensCursor: null, eventsCursor: null },
   }
 }
@@ -474,15 +513,20 @@ async function prepareMember(column: string, { email }: TestMember): Promise<Cal
     const answer = await ask('Mutation.resetAccessToken', {}, before)
     accessToken.credential = z.object({ secret: z.string() }).parse(answer.data?.resetAccessToken).secret
     session.credential = await openSession(email)
+    session.otherSessionId = accessToken.otherSessionId = (await openSessionOf(email)).id
   }
   await renew()
   return [session, accessToken]
 }
 
 async function openSession(email: string, slug: string | null = null): Promise<string> {
+  return (await openSessionOf(email, slug)).sessionToken
+}
+
+async function openSessionOf(email: string, slug: string | null = null): Promise<{ id: string; sessionToken: string }> {
   const origin = { ipAddress: '192.0.2.1', userAgent: 'tests' }
-  const { sessionToken } = await signIn({ ...world.dependencies, origin }, { email, password, slug })
-  return sessionToken
+  const { sessionToken, principal } = await signIn({ ...world.dependencies, origin }, { email, password, slug })
+  return { id: 'session' in principal.by ? principal.by.session : '', sessionToken }
 }
 
 const answerBody = z.object({
@@ -600,8 +644,10 @@ async function fingerprint(): Promise<Fingerprint> {
     `select '${name}' as name, ${isForeign} as "isForeign", md5(coalesce(string_agg(${row}, ',' order by ${row}), '')) as digest
      from ${name} t ${isForeign ? `where organization_id = '${foreign.organizationId}'` : ''}`
   const tables = await listTables()
-  // A refusal may be recorded, and a refused sign-in is counted.
-  const compared = tables.filter(({ name }) => name !== 'audit_events' && name !== 'sign_in_attempts')
+  // A refusal may be recorded, and what is refused is counted.
+  const compared = tables.filter(
+    ({ name }) => !['audit_events', 'audit_heads', 'sign_in_attempts', 'rates'].includes(name),
+  )
   const tenants = tables.filter(({ isTenant }) => isTenant)
   const digests = await world.sql<{ name: string; isForeign: boolean; digest: string }>(
     [...compared.map(({ name }) => digest(name, false)), ...tenants.map(({ name }) => digest(name, true))].join(
@@ -630,8 +676,11 @@ function listTables(): Promise<Table[]> {
 
 /** Gives back what a mutation took from those who ask after it. */
 async function restore(field: string, { renew }: Caller): Promise<Fingerprint> {
-  if (/^Mutation\.(signOut|switchOrganization|resetAccessToken)$/.test(field)) await renew?.()
-  if (field === 'Mutation.signIn') await world.dependencies.signInLimit.reset(world.alpha.member.email)
+  if (
+    /^Mutation\.(signOut|switchOrganization|endSession|endOtherSessions|changePassword|resetAccessToken)$/.test(field)
+  )
+    await renew?.()
+  if (field === 'Mutation.signIn') await world.dependencies.limits.signInsByAccount.reset(world.alpha.member.email)
   if (field === 'Mutation.deleteToken') {
     const owner = world.as(callers.find(({ name }) => name === 'OWNER by session')?.credential ?? '')
     own = { ...own, victimId: (await createToken(owner, `Another victim ${++made}`, 'role_ci')).id }

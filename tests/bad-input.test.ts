@@ -206,6 +206,8 @@ describe('an id', () => {
       ['query($x: String!) { verifyToken(token: $x, usedFrom: $x) { active } }', {}],
       ['mutation($x: String!) { signIn(input: { email: $x, password: $x, organization: $x }) { __typename } }', {}],
       ['mutation($x: String!) { switchOrganization(slug: $x) { __typename } }', {}],
+      ['mutation($x: ID!) { endSession(input: { id: $x }) { __typename } }', {}],
+      ['mutation($x: String!) { changePassword(input: { currentPassword: $x, newPassword: $x }) { __typename } }', {}],
     ].map(([query, variables]) => [String(query), { ...Object(variables), x: 'tok_\0' }])
     for (const [query, variables] of texts) {
       expect(await api.ask(query, variables)).toMatchObject({
@@ -504,6 +506,18 @@ describe('a secret or a password', () => {
         [
           'mutation($x: String!) { signIn(input: { email: "owner@alpha.example", password: $x }) { __typename ... on Refusal { message } } }',
           { x: canary },
+        ],
+        [
+          'mutation($x: String!) { changePassword(input: { currentPassword: $x, newPassword: $x }) { __typename ... on Refusal { message } } }',
+          { x: canary },
+        ],
+        [
+          'mutation($x: String!) { changePassword(input: { currentPassword: "a", newPassword: $x }) { __typename ... on Refusal { message } } }',
+          { x: canary.slice(0, 8) },
+        ],
+        [
+          'mutation($id: ID!) { endSession(input: { id: $id }) { __typename ... on Refusal { message } } }',
+          { id: canary },
         ],
       ]
       for (const [query, variables] of requests) {

@@ -137,6 +137,8 @@ const commands: Record<string, RegExp> = {
   'service add': /prints its secret, which is shown this once/,
   'service list': /Lists the registered services/,
   'service remove': /Every instance refuses its secret/,
+  'secret status': /Counts the secrets and passwords that depend on each server key/,
+  'audit verify': /names what was changed, removed or added/,
   demo: /a few hundred tokens in every state/,
 }
 const unwrapped = (text: string) => text.replace(/\s+/g, ' ')
@@ -163,7 +165,7 @@ describe('help', () => {
   })
 
   it('is what a call without a command gets, as an error', async () => {
-    for (const call of [[], ['organization'], ['member'], ['service']]) {
+    for (const call of [[], ['organization'], ['member'], ['service'], ['secret'], ['audit']]) {
       const ran = await called(call)
       expect(ran).toMatchObject({ code: 2, stdout: '' })
       expect(ran.stderr).toContain('Commands:')

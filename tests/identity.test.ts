@@ -131,7 +131,8 @@ describe('a session', () => {
     ])
     expect(await codeOf(client.tokenRoles())).toBe('UNAUTHENTICATED')
     await world.sql(`update members set active = true where ${own}`, [world.alpha.superAdmin.email])
-    expect(await codeOf(client.tokenRoles())).toBeNull()
+    expect(await codeOf(client.tokenRoles())).toBe('UNAUTHENTICATED')
+    expect(await codeOf((await session()).client.tokenRoles())).toBeNull()
   })
 
   it('is a cookie for browsers: HttpOnly, and over HTTPS bound to the host by its name', async () => {

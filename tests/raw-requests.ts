@@ -103,11 +103,13 @@ export async function openRawRequests(): Promise<RawRequests> {
     },
     async stored() {
       const tables = await world.sql<{ name: string }>(
-        `select table_name as name from information_schema.tables where table_schema = 'public' and table_name <> 'sign_in_attempts' order by 1`,
+        `select table_name as name from information_schema.tables where table_schema = 'public' and table_name not in ('audit_heads', 'sign_in_attempts', 'rates') order by 1`,
       )
       const row = `(to_jsonb(t) - '{last_used_at,last_used_from}'::text[])::text`
       const isKept = (name: string) =>
-        name === 'audit_events' ? `action not in ('access.denied', 'session.sign_in_failed')` : 'true'
+        name === 'audit_events'
+          ? `action not in ('access.denied', 'session.sign_in_failed', 'member.password_change_failed')`
+          : 'true'
       const rows = await world.sql<{ name: string; content: string }>(
         tables
           .map(

@@ -153,6 +153,10 @@ describe('the README', () => {
       GRAPHIQL: defaults.graphiql ? 'on' : 'off',
       LOG_LEVEL: defaults.logLevel,
       TOKEN_PREFIX: defaults.tokenPrefix,
+      SIGN_IN_LIMIT_BY_ACCOUNT: String(defaults.rateLimits.signInsByAccount),
+      SIGN_IN_LIMIT_BY_ADDRESS: String(defaults.rateLimits.signInsByAddress),
+      TOKEN_CREATION_LIMIT: String(defaults.rateLimits.secrets),
+      INTROSPECTION_LIMIT: String(defaults.rateLimits.introspections),
       EXPIRED_TOKEN_RETENTION_DAYS: String(defaults.expiredTokenRetentionDays),
       DATA_DIRECTORY: defaults.dataDirectory,
     })

@@ -45,9 +45,9 @@ const programs = {
 /** Compiles only where each result union is exactly what the contract says, and nothing has turned into `any`. */
 const consumer = `
 import {
-  type AuditEvent, type CreateTokenInput, type CreateTokenResult, createClient, type DeleteTokenResult,
-  type IntegrationToken, type Latchkey, LatchkeyError, type OrganizationRole, paginate, type RegenerateTokenResult,
-  type RefusalCode, RefusalError, RequestError, type SignInResult, type SwitchOrganizationResult, type TokenRole,
+  type AuditEvent, type ChangePasswordResult, type CreateTokenInput, type CreateTokenResult, createClient, type DeleteTokenResult,
+  type EndSessionResult, type IntegrationToken, type Latchkey, LatchkeyError, type OrganizationRole, paginate, type RegenerateTokenResult,
+  type RefusalCode, RefusalError, RequestError, type Session, type SignInResult, type SwitchOrganizationResult, type TokenRole,
   type TokenVerification, type UpdateTokenResult, unwrap, type Viewer,
 } from '@latchkey/sdk'
 import { requireToken } from '@latchkey/sdk/express'
@@ -114,6 +114,24 @@ export function onSwitch(result: SwitchOrganizationResult): string {
   }
 }
 
+export function onEndSession(result: EndSessionResult): string {
+  switch (result.__typename) {
+    case 'EndSessionPayload': return result.endedSessionId
+    case 'SessionNotFound': return result.message
+    default: return unreachable(result)
+  }
+}
+
+export function onChangePassword(result: ChangePasswordResult): string {
+  switch (result.__typename) {
+    case 'ChangePasswordPayload': return result.sessionToken + result.expiresAt
+    case 'InvalidInput': return result.issues.map(({ path, message }) => path + message).join()
+    case 'WrongPassword': return result.message
+    case 'TooManyAttempts': return result.message + result.retryAfterSeconds.toFixed()
+    default: return unreachable(result)
+  }
+}
+
 export function onRefusal(code: RefusalCode): number {
   switch (code) {
     case 'InvalidInput': return 1
@@ -123,6 +141,8 @@ export function onRefusal(code: RefusalCode): number {
     case 'SignInRefused': return 5
     case 'TooManyAttempts': return 6
     case 'NotAMember': return 7
+    case 'SessionNotFound': return 8
+    case 'WrongPassword': return 9
     default: return unreachable(code)
   }
 }
@@ -167,8 +187,11 @@ export async function useEverything(latchkey: Latchkey, input: CreateTokenInput)
   const events: AuditEvent[] = []
   for await (const event of paginate(latchkey.auditEvents)) events.push(event)
   const { signedOut } = unwrap((await latchkey.signOut()).signOut)
+  const sessions: Session[] = (await latchkey.sessions()).sessions
+  const current: boolean | undefined = sessions[0]?.current
+  const { endedSessions } = unwrap((await latchkey.endOtherSessions()).endOtherSessions)
   const secret: string = unwrap((await latchkey.resetAccessToken()).resetAccessToken).secret
-  console.log(creator, count, role, verifications, signedOut, secret)
+  console.log(creator, count, role, verifications, signedOut, secret, current, endedSessions)
   await latchkey.updateToken({ input: { id: token.id, expiresAt: null, enabled: false, description: undefined } })
   await latchkey.regenerateToken({ input: { id: token.id, overlapSeconds: 3600 } })
   await latchkey.createToken({ input: { label: 'Jenkins', roleId: 'role_ci', expiresAt: new Date() } })

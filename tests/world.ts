@@ -16,7 +16,7 @@ import type { OrganizationRole } from '../server/organizations/roles.ts'
 import { templateDatabase } from './postgres.ts'
 
 export const password = 'a lantern under the stairs'
-export const serverKey = 'the server key of the tests, which is long enough'
+export const serverKey = 'the server key of the tests which is long enough'
 
 /** An organization with a member of every role, and a client signed in as each. */
 export interface TestOrganization {

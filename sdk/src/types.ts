@@ -1,14 +1,17 @@
 import type {
   AccessTokenFragment,
   AuditEventFragment,
+  ChangePasswordMutation,
   CreateTokenMutation,
   DeleteTokenMutation,
+  EndSessionMutation,
   IntegrationTokenFragment,
   MemberFragment,
   OrganizationFragment,
   PageInfoFragment,
   RefusalFragment,
   RegenerateTokenMutation,
+  SessionFragment,
   SignInMutation,
   SwitchOrganizationMutation,
   TokenRoleFragment,
@@ -20,9 +23,11 @@ import type {
 
 export type {
   AuditEventFilter,
+  ChangePasswordInput,
   CreateTokenInput,
   CredentialKind,
   DeleteTokenInput,
+  EndSessionInput,
   IntegrationTokenFilter,
   IntegrationTokenSort,
   OrganizationRole,
@@ -47,6 +52,8 @@ export type AccessToken = AccessTokenFragment
 export type Organization = OrganizationFragment
 /** A person in one organization. */
 export type Member = MemberFragment
+/** A browser or a program in which the caller's person is signed in. Its secret is not in it. */
+export type Session = SessionFragment
 /** Something that was done in the organization. */
 export type AuditEvent = AuditEventFragment
 /** The answer about a presented token: `active` alone is told where it is not to be accepted. */
@@ -82,3 +89,7 @@ export type DeleteTokenResult = DeleteTokenMutation['deleteToken']
 export type SignInResult = SignInMutation['signIn']
 /** What `switchOrganization` answers. */
 export type SwitchOrganizationResult = SwitchOrganizationMutation['switchOrganization']
+/** What `endSession` answers. */
+export type EndSessionResult = EndSessionMutation['endSession']
+/** What `changePassword` answers. */
+export type ChangePasswordResult = ChangePasswordMutation['changePassword']

@@ -1,16 +1,24 @@
-import { auditEvents } from '../database/tables.ts'
+import { eq, sql } from 'drizzle-orm'
+import { auditEvents, auditHeads } from '../database/tables.ts'
 import type { Transaction } from '../database/with-organization.ts'
 import type { Clock, RandomBytes } from '../dependencies.ts'
 import { createId, type OrganizationId } from '../identifiers.ts'
 import type { OrganizationPrincipal, Origin } from '../identity/principal.ts'
+import type { Digester } from '../tokens/secret.ts'
+import { hashOf, linkAfter } from './chain.ts'
 
 /** Every action that the log can hold. */
 export const auditActions = [
   'access.denied',
   'access_token.reset',
   'member.added',
+  'member.password_change_failed',
+  'member.password_changed',
   'member.password_set',
   'organization.created',
+  'session.ended',
+  'session.others_ended',
+  'session.replaced',
   'session.sign_in_failed',
   'session.signed_in',
   'session.signed_out',
@@ -43,17 +51,21 @@ interface NewEvent {
 interface Sources {
   now: Clock
   randomBytes: RandomBytes
+  digester: Digester
 }
 
-/** Commits with the transaction of what it records, so that neither is without the other. */
+/**
+ * Commits with the transaction of what it records, so that neither is without the other. From here to its end, the
+ * organization's other transactions wait before they record theirs: it comes last, after every other lock, so that no two
+ * wait for each other.
+ */
 export async function recordEvent(
   transaction: Transaction,
-  { now, randomBytes }: Sources,
+  sources: Sources,
   { organizationId, action, actor, origin, target }: NewEvent,
 ): Promise<void> {
-  await transaction.insert(auditEvents).values({
-    id: createId('event', { now, randomBytes }),
-    organizationId,
+  const event = {
+    id: createId('event', sources),
     action,
     actor: actor.name,
     actorId: actor.id,
@@ -61,7 +73,57 @@ export async function recordEvent(
     targetId: target?.id ?? null,
     ipAddress: origin.ipAddress,
     userAgent: origin.userAgent?.slice(0, 300) ?? null,
+  }
+  await appendEvents(transaction, sources, { organizationId, events: [event] })
+}
+
+/** An event on its way into the log; without an instant of its own, it is recorded now. */
+interface PastEvent
+  extends Omit<typeof auditEvents.$inferSelect, 'organizationId' | 'at' | 'position' | 'keyId' | 'hash'> {
+  at?: Date
+}
+
+/** At the end of the organization's chain, in the order given; as many as one statement takes. */
+export async function appendEvents(
+  transaction: Transaction,
+  { digester }: Pick<Sources, 'digester'>,
+  { organizationId, events }: { organizationId: OrganizationId; events: readonly PastEvent[] },
+): Promise<void> {
+  const own = eq(auditHeads.organizationId, organizationId)
+  const now = sql<Date>`now()::timestamptz(3)`.mapWith(auditEvents.at)
+  const [head] = await transaction
+    .select({ position: auditHeads.position, link: auditHeads.link, now })
+    .from(auditHeads)
+    .where(own)
+    .for('update')
+  // Without its end the chain cannot go on, and nothing is done that is not recorded.
+  if (!head) throw new Error('The head of the organization’s audit chain is missing; see “latchkey audit verify”.')
+  const { keyId } = digester
+  let { position, link } = head
+  const chained = events.map((event) => {
+    position += 1
+    const row = { ...wellFormed(event), at: event.at ?? head.now, organizationId, position, keyId }
+    const hash = hashOf(digester, keyId, link, row)
+    link = linkAfter(digester, { ...row, hash })
+    return { ...row, hash }
   })
+  // In one statement, since everyone else who records in the organization waits for it.
+  const moved = transaction.update(auditHeads).set({ position, link }).where(own).returning()
+  await transaction.with(transaction.$with('moved').as(moved)).insert(auditEvents).values(chained)
+}
+
+/** As PostgreSQL will have it: half of a pair of surrogates becomes U+FFFD on the way there. */
+function wellFormed(event: PastEvent): PastEvent {
+  const whole = (text: string | null) => text?.toWellFormed() ?? null
+  return {
+    ...event,
+    actor: event.actor.toWellFormed(),
+    actorId: whole(event.actorId),
+    target: whole(event.target),
+    targetId: whole(event.targetId),
+    ipAddress: whole(event.ipAddress),
+    userAgent: whole(event.userAgent),
+  }
 }
 
 /** The event of what a principal did in their organization. */

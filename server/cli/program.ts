@@ -65,6 +65,8 @@ Examples:
   addOrganizationCommands(program.command('organization').summary('create and list organizations'), run)
   addMemberCommands(program.command('member').summary('add and list members, and set their passwords'), run)
   addServiceCommands(program.command('service').summary('register the programs that verify tokens'), run)
+  addSecretCommands(program.command('secret').summary('follow a rotation of the server key'), run)
+  addAuditCommands(program.command('audit').summary('prove that the audit log is as it was recorded'), run)
 
   leaf(program.command('demo'), 'fill an organization with believable tokens', [
     'Makes an organization with members of every role, a few hundred tokens in every state, and the year of audit',
@@ -198,6 +200,37 @@ function addServiceCommands(service: Command, run: ProgramOptions['run']): void 
     .argument('[name]', 'as “latchkey service list” shows it')
     .addHelpText('after', examples('latchkey service remove scanner'))
     .action((name: string | undefined) => run(async (work) => (await import('./services.ts')).remove(work, name)))
+}
+
+function addSecretCommands(secret: Command, run: ProgramOptions['run']): void {
+  secret.description('The server key is in LATCHKEY_SECRET, with former ones after it while it is being rotated.')
+  leaf(secret.command('status'), 'count what depends on which server key', [
+    'Counts the secrets and passwords that depend on each server key, by the ids of the keys, and says which keys',
+    'LATCHKEY_SECRET names. What is used moves to the first key by itself. Once nothing depends on a former key, it can',
+    'be left out; what depends on a key that is not named is refused.',
+  ])
+    .addOption(json())
+    .addHelpText('after', examples('latchkey secret status', 'latchkey secret status --json'))
+    .action((options: { json?: boolean }) => run(async (work) => (await import('./secret.ts')).status(work, options)))
+}
+
+function addAuditCommands(audit: Command, run: ProgramOptions['run']): void {
+  audit.description('The audit log of each organization is a chain, in which every event holds the one before it.')
+  leaf(audit.command('verify'), 'find events that were changed or removed', [
+    'Walks the audit log of every organization and names what was changed, removed or added since it was recorded, also',
+    'by whoever can write to the database. Ends with code 1 if there is anything. It needs every server key under which',
+    'events were recorded, and tells which is missing. What it cannot find: that a log was put back to an earlier',
+    'state as a whole. So it says how far each log reaches: that position never becomes smaller.',
+  ])
+    .option('--organization <slug>', 'only the log of this organization')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      examples('latchkey audit verify', 'latchkey audit verify --organization acme', 'latchkey audit verify --json'),
+    )
+    .action((options: { organization?: string; json?: boolean }) =>
+      run(async (work) => (await import('./audit.ts')).verify(work, options)),
+    )
 }
 
 function leaf(command: Command, summary: string, description: string[]): Command {

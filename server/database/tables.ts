@@ -5,6 +5,7 @@
  */
 import { sql } from 'drizzle-orm'
 import {
+  bigint,
   boolean,
   check,
   customType,
@@ -321,17 +322,45 @@ export const auditEvents = pgTable(
     targetId: text('target_id'),
     ipAddress: text('ip_address'),
     userAgent: text('user_agent'),
+    /** Its place in the organization's chain, from 1 on. Null, as the next two, for an event from before there were chains. */
+    position: bigint('position', { mode: 'number' }),
+    /** Names the server key of the hash. */
+    keyId: text('key_id'),
+    /** See server/audit/chain.ts. */
+    hash: bytea('hash'),
   },
   (table) => [
+    uniqueIndex('audit_events_position').on(table.organizationId, table.position),
+    index('audit_events_unchained').on(table.organizationId, table.at, table.id).where(sql`position is null`),
     index('audit_events_at').on(table.organizationId, table.at, table.id),
     index('audit_events_target_id').on(table.organizationId, table.targetId, table.at, table.id),
     index('audit_events_action').on(table.organizationId, table.action, table.at, table.id),
   ],
 )
 
-/** Failed sign-ins by account. The columns are those of the rate limiter's library. */
-export const signInAttempts = pgTable('sign_in_attempts', {
+/** Where each organization's chain of events ends: a row for every organization, which a trigger makes with it. */
+export const auditHeads = pgTable('audit_heads', {
+  organizationId: text('organization_id')
+    .$type<OrganizationId>()
+    .primaryKey()
+    .references(() => organizations.id),
+  /** How many events the chain has. */
+  position: bigint('position', { mode: 'number' }).notNull(),
+  /** What the next event is chained to. */
+  link: bytea('link').notNull(),
+  /** What the first one is: a digest of the events from before the chain. */
+  beginning: bytea('beginning').notNull(),
+})
+
+/** As the rate limiter's library has them. */
+const counters = {
   key: text('key').primaryKey(),
   points: integer('points').notNull().default(0),
   expire: customType<{ data: number }>({ dataType: () => 'bigint' })('expire'),
-})
+}
+
+/** Failed sign-ins, by account and by address. */
+export const signInAttempts = pgTable('sign_in_attempts', counters)
+
+/** What was done within the minute, by whoever did it. */
+export const rates = pgTable('rates', counters)

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type { PoolClient } from 'pg'
 import type { OrganizationId, PersonId } from '../identifiers.ts'
@@ -51,4 +52,29 @@ export async function withOrganization<T>(
   } finally {
     client.release(broken)
   }
+}
+
+/** Confines the rest of the transaction to another organization. What is no longer in reach stays changed as it was. */
+export async function moveTo(transaction: Transaction, organizationId: OrganizationId): Promise<void> {
+  await transaction.execute(sql`select set_config('latchkey.organization_id', ${organizationId}, true)`)
+}
+
+/**
+ * The last of a transaction that concerns several organizations: what is recorded in all of their logs, or in none. In the
+ * order of their ids, so that no two such transactions wait for each other.
+ */
+export async function inEachOrganization<T extends { organizationId: OrganizationId }>(
+  transaction: Transaction,
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  for (const item of items.toSorted(byOrganization)) {
+    await moveTo(transaction, item.organizationId)
+    await work(item)
+  }
+}
+
+function byOrganization(one: Scope, other: Scope): number {
+  if (one.organizationId === other.organizationId) return 0
+  return one.organizationId < other.organizationId ? -1 : 1
 }

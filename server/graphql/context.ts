@@ -17,6 +17,8 @@ export interface Context extends Dependencies {
 }
 
 export interface SessionCookie {
+  /** Whether it is what the caller is known by. */
+  isCallers: boolean
   set(secret: string, expiresAt: Date): void
   clear(): void
 }

@@ -1,7 +1,7 @@
 import { GraphQLError, Kind } from 'graphql'
 import { isUnavailable, sqlState } from '../database/unavailable.ts'
 import type { Dependencies } from '../dependencies.ts'
-import { Fault, type FaultCode, faultStatus, unavailable } from '../fault.ts'
+import { Fault, type FaultCode, faultStatus, RateLimited, unavailable } from '../fault.ts'
 import { failureMessage, nameError, reportFailure } from '../http/report-failure.ts'
 import { Refusal } from '../refusal.ts'
 import { RequestProblem, UnknownDocument } from './request-problem.ts'
@@ -15,6 +15,7 @@ export function presentError(
   dependencies: Pick<Dependencies, 'log' | 'randomBytes'>,
 ): GraphQLError {
   const root = rootOf(error)
+  if (root instanceof RateLimited) return presentRateLimited(error, root)
   if (root instanceof Fault) return present(error, root.code, root.message)
   if (root instanceof UnknownDocument) return present(error, 'PERSISTED_QUERY_NOT_FOUND', root.message, httpOf(root))
   if (root instanceof RequestProblem) return present(error, 'BAD_REQUEST', root.message, httpOf(root))
@@ -56,11 +57,17 @@ interface HttpExtension {
   headers?: Record<string, string>
 }
 
+function presentRateLimited(error: GraphQLError, { code, message, retryAfterSeconds }: RateLimited): GraphQLError {
+  const http = { status: faultStatus[code], headers: { 'retry-after': String(retryAfterSeconds) } }
+  return present(error, code, message, http, { retryAfterSeconds })
+}
+
 function present(
   error: GraphQLError,
   code: FaultCode,
   message: string,
   http: HttpExtension = { status: faultStatus[code] },
+  extensions: Record<string, unknown> = {},
 ): GraphQLError {
   const headers: Record<string, string> = { ...http.headers }
   if (code === 'UNAUTHENTICATED') headers['www-authenticate'] = 'Bearer realm="latchkey"'
@@ -70,7 +77,7 @@ function present(
     source: error.source ?? null,
     positions: error.positions ?? null,
     path: error.path ?? null,
-    extensions: { code, http: { ...http, headers } },
+    extensions: { code, ...extensions, http: { ...http, headers } },
   })
 }
 

@@ -1,4 +1,4 @@
-import { NotAMember, SignInRefused, TooManyAttempts } from '../identity/refusals.ts'
+import { NotAMember, SessionNotFound, SignInRefused, TooManyAttempts, WrongPassword } from '../identity/refusals.ts'
 import { type InputIssue, InvalidInput, type Refusal } from '../refusal.ts'
 import { IdempotencyKeyReused, LabelTaken, TokenNotFound } from '../tokens/refusals.ts'
 import { builder } from './builder.ts'
@@ -46,5 +46,15 @@ builder.objectType(TooManyAttempts, {
 builder.objectType(NotAMember, {
   name: 'NotAMember',
   description: 'The person is no active member of an organization of that name. Whether it exists is not told.',
+  interfaces: [refusal],
+})
+builder.objectType(SessionNotFound, {
+  name: 'SessionNotFound',
+  description: "The same for a session that has ended, for another person's, and for one that never was.",
+  interfaces: [refusal],
+})
+builder.objectType(WrongPassword, {
+  name: 'WrongPassword',
+  description: "What was given as the current password is not the caller's.",
   interfaces: [refusal],
 })

@@ -108,6 +108,7 @@ export function createGraphQLServer(
       throw new Fault('FORBIDDEN', 'A token of the role SCIM is good at /scim/v2 and nowhere else.')
     }
     const session: SessionCookie = {
+      isCallers: credential !== null && !request.headers.has('authorization'),
       set: (secret, expiresAt) => setCookies.push(cookies.set(secret, expiresAt)),
       clear: () => setCookies.push(cookies.clear()),
     }

@@ -1,7 +1,7 @@
 import { DatabaseUnavailable, isUnavailable } from '../database/unavailable.ts'
 import { isOfKind } from '../identifiers.ts'
 import { isOrganizationRole } from '../organizations/roles.ts'
-import type { Digest, SecretKind } from '../tokens/secret.ts'
+import { currentDigest, digestAt, digestsIn, type PresentedDigest, type SecretKind } from '../tokens/secret.ts'
 import type { Credential } from './credential.ts'
 import { sessionIdleHours } from './session-lifetime.ts'
 
@@ -28,9 +28,13 @@ export interface CredentialLookup {
    * A question whose caller `isGone` by then is not asked, and answers null. Throws `DatabaseUnavailable`: where the
    * answer is not there within two seconds, and where too many questions wait already.
    */
-  find(kind: LookupKind, digest: Digest, isGone?: () => boolean): Promise<Credential | null>
+  find(kind: LookupKind, digest: PresentedDigest, isGone?: () => boolean): Promise<Credential | null>
   /** The same for many, in the order asked, where null is no digest and has none. The first failure is that of all. */
-  findAll(kind: LookupKind, digests: readonly (Digest | null)[], isGone?: () => boolean): Promise<(Credential | null)[]>
+  findAll(
+    kind: LookupKind,
+    digests: readonly (PresentedDigest | null)[],
+    isGone?: () => boolean,
+  ): Promise<(Credential | null)[]>
 }
 
 /**
@@ -48,7 +52,7 @@ interface Asker {
 /** One digest, and everyone who waits for it, each with its place among their answers. */
 interface Question {
   readonly kind: LookupKind
-  readonly digest: Digest
+  readonly digest: PresentedDigest
   readonly askedAt: number
   readonly asker: Asker
   readonly place: number
@@ -61,7 +65,7 @@ interface Statement {
   text: string
   rowMode: 'array'
   types: typeof asText
-  /** The digests of each table that is asked, 32 bytes each. */
+  /** The digests of each table that is asked, 32 bytes each; of every secret as many as there are server keys. */
   values: Buffer[]
 }
 
@@ -80,7 +84,7 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
   let sending = false
   let checking = false
 
-  function ask(kind: LookupKind, digest: Digest, asker: Asker, place: number, askedAt: number): void {
+  function ask(kind: LookupKind, digest: PresentedDigest, asker: Asker, place: number, askedAt: number): void {
     const key = kind + digest
     const known = waiting.get(key)
     if (known) {
@@ -178,8 +182,9 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
         types: asText,
         values: concerned.map((table) => joinDigests(asked[table] ?? [])),
       })
+      const keys = digestsIn(batch[0]?.digest ?? '')
       for (const row of rows) {
-        const question = asked[Number(row[0])]?.[Number(row[1])]
+        const question = asked[Number(row[0])]?.[Math.floor(Number(row[1]) / keys)]
         if (question) question.row = row
       }
       for (const question of batch) settle(question)
@@ -191,7 +196,7 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
 
   function findAll(
     kind: LookupKind,
-    digests: readonly (Digest | null)[],
+    digests: readonly (PresentedDigest | null)[],
     isGone?: () => boolean,
   ): Promise<(Credential | null)[]> {
     return new Promise((resolve, reject) => {
@@ -345,9 +350,23 @@ export type Row = [
 ]
 
 /** Each in one literal: of a hundred thousand rows a second, what is put together from parts costs as much as the rest. */
-function readRow(digest: Digest, row: Row): Credential {
-  const [table, , id, organizationId, name, role, permissions, memberId, personId, createdAt, expiresAt, expiresIn] =
-    row
+function readRow(presented: PresentedDigest, row: Row): Credential {
+  const [
+    table,
+    place,
+    id,
+    organizationId,
+    name,
+    role,
+    permissions,
+    memberId,
+    personId,
+    createdAt,
+    expiresAt,
+    expiresIn,
+  ] = row
+  const digest = digestAt(presented, Number(place))
+  const current = currentDigest(presented)
   const accepted = row[12] === 't'
   const usedRecently = row[14] === 't'
   const created = new Date(Number(createdAt))
@@ -357,6 +376,7 @@ function readRow(digest: Digest, row: Row): Credential {
     return {
       kind: 'service',
       digest,
+      currentDigest: current,
       accepted,
       usedRecently,
       createdAt: created,
@@ -372,6 +392,7 @@ function readRow(digest: Digest, row: Row): Credential {
       return {
         kind: 'integrationToken',
         digest,
+        currentDigest: current,
         accepted,
         usedRecently,
         createdAt: created,
@@ -392,7 +413,15 @@ function readRow(digest: Digest, row: Row): Credential {
       isOfKind('person', personId) &&
       isOrganizationRole(role)
     ) {
-      const known = { digest, accepted, usedRecently, createdAt: created, expiresAt: expires, expiresInMilliseconds }
+      const known = {
+        digest,
+        currentDigest: current,
+        accepted,
+        usedRecently,
+        createdAt: created,
+        expiresAt: expires,
+        expiresInMilliseconds,
+      }
       const member = { organizationId, memberId, personId, email: name, organizationRole: role }
       if (table === '1' && isOfKind('accessToken', id))
         return { ...known, ...member, kind: 'accessToken', accessTokenId: id }

@@ -12,7 +12,10 @@ import type { OrganizationRole } from '../organizations/roles.ts'
 import type { Digest } from '../tokens/secret.ts'
 
 interface Known {
+  /** As it is stored. */
   digest: Digest
+  /** What it would be under the current server key: another where it is stored under a former one. */
+  currentDigest: Digest
   /** Whether it is good now, by the database's clock. */
   accepted: boolean
   /** Whether its last use, as stored, is so recent that it need not be written again. */

@@ -4,13 +4,16 @@ import { actingMember, type Context } from '../graphql/context.ts'
 import { memberType, organizationType } from '../organizations/graphql.ts'
 import { findMember, readOrganization } from '../organizations/members.ts'
 import { organizationRoles } from '../organizations/roles.ts'
+import { InvalidInput } from '../refusal.ts'
 import { integrationTokenType } from '../tokens/graphql.ts'
 import * as tokens from '../tokens/service.ts'
+import { changePassword } from './password-change.ts'
 import type { MemberPrincipal, ServicePrincipal, TokenPrincipal } from './principal.ts'
-import { NotAMember, SignInRefused, TooManyAttempts } from './refusals.ts'
+import { NotAMember, SessionNotFound, SignInRefused, TooManyAttempts, WrongPassword } from './refusals.ts'
 import { type AccessToken, listMemberships } from './repository.ts'
 import type { SignedIn } from './service.ts'
 import * as service from './service.ts'
+import { endOtherSessions, endSession, type ListedSession, listSessions } from './sessions.ts'
 
 const accessTokenType = builder.objectRef<AccessToken>('AccessToken').implement({
   description: "A member's personal access token. The secret itself is shown once, when it is reset, and never again.",
@@ -105,6 +108,40 @@ builder.queryField('viewer', (t) =>
   }),
 )
 
+const sessionType = builder.objectRef<ListedSession>('Session').implement({
+  description:
+    'A browser or a program in which a person is signed in: until it signs out, has not been used for 12 hours, or 7 days have\npassed.',
+  fields: (t) => ({
+    id: t.exposeID('id'),
+    organization: t.expose('organization', {
+      type: organizationType,
+      description: 'The organization in which it acts.',
+    }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      description: 'When it began: at signing in, or at switching to the organization.',
+    }),
+    lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', description: 'To within a minute.' }),
+    expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'When it ends, however much it is used.' }),
+    ipAddress: t.exposeString('ipAddress', { nullable: true, description: 'The address from which it began.' }),
+    userAgent: t.exposeString('userAgent', {
+      nullable: true,
+      description: 'What the browser or the program called itself then.',
+    }),
+    current: t.exposeBoolean('current', { description: 'Whether it is the session that asks.' }),
+  }),
+})
+
+builder.queryField('sessions', (t) =>
+  t.field({
+    type: [sessionType],
+    description:
+      'Where the person behind the caller is signed in, in every organization: the 200 sessions that were used last, the latest\nfirst. An access token belongs to one organization, and is shown those in that one alone.',
+    directives: { hasRole: { anyOf: organizationRoles } },
+    resolve: (_root, _args, context) => listSessions(actingMember(context)),
+  }),
+)
+
 const signInInput = builder.inputType('SignInInput', {
   fields: (t) => ({
     email: t.string({ required: true }),
@@ -145,19 +182,61 @@ const resetAccessTokenPayload = builder
     }),
   })
 
-function keepSession(context: Context, signedIn: SignedIn): SignedIn {
-  context.session.set(signedIn.sessionToken, signedIn.expiresAt)
-  return signedIn
+const endSessionInput = builder.inputType('EndSessionInput', { fields: (t) => ({ id: t.id({ required: true }) }) })
+
+const endSessionPayload = builder.objectRef<{ id: string }>('EndSessionPayload').implement({
+  fields: (t) => ({ endedSessionId: t.exposeID('id') }),
+})
+
+const endOtherSessionsPayload = builder.objectRef<{ endedSessions: number }>('EndOtherSessionsPayload').implement({
+  fields: (t) => ({ endedSessions: t.exposeInt('endedSessions', { description: 'How many there were.' }) }),
+})
+
+const changePasswordInput = builder.inputType('ChangePasswordInput', {
+  fields: (t) => ({
+    currentPassword: t.string({ required: true }),
+    newPassword: t.string({
+      required: true,
+      description: '12 to 128 characters, and none of those passwords that whoever guesses tries first.',
+    }),
+  }),
+})
+
+const changePasswordPayload = builder
+  .objectRef<{ sessionToken: string; expiresAt: Date }>('ChangePasswordPayload')
+  .implement({
+    fields: (t) => ({
+      sessionToken: t.exposeString('sessionToken', {
+        description:
+          "The session's new secret, for clients that keep no cookies. Browsers get it as their HttpOnly cookie instead.",
+      }),
+      expiresAt: t.expose('expiresAt', { type: 'DateTime' }),
+    }),
+  })
+
+function keepSession<Kept extends { sessionToken: string; expiresAt: Date }>({ session }: Context, kept: Kept): Kept {
+  session.set(kept.sessionToken, kept.expiresAt)
+  return kept
 }
+
+/** A browser forgets the session of a cookie that is replaced; a bearer's goes on with whoever holds it. */
+const replacedBySignIn = ({ session, principal }: Context) =>
+  session.isCallers && principal?.kind === 'member' ? principal : null
 
 builder.mutationFields((t) => ({
   signIn: t.field({
     type: signInPayload,
+    description: 'Begins a session. In a browser it takes the place of the one before, which ends.',
     directives: { public: {} },
     errors: { types: [SignInRefused, TooManyAttempts], union: { name: 'SignInResult' } },
     args: { input: t.arg({ type: signInInput, required: true }) },
-    resolve: async (_root, { input: { email, password, organization } }, context) =>
-      keepSession(context, await service.signIn(context, { email, password, slug: organization ?? null })),
+    resolve: async (_root, { input: { email, password, organization } }, context) => {
+      const replacing = replacedBySignIn(context)
+      return keepSession(
+        context,
+        await service.signIn(context, { email, password, slug: organization ?? null, replacing }),
+      )
+    },
   }),
   signOut: t.field({
     type: signOutPayload,
@@ -178,6 +257,34 @@ builder.mutationFields((t) => ({
     args: { slug: t.arg.string({ required: true }) },
     resolve: async (_root, { slug }, context) =>
       keepSession(context, await service.switchOrganization(actingMember(context), slug)),
+  }),
+  endSession: t.field({
+    type: endSessionPayload,
+    description: 'Ends one of the sessions that `sessions` shows the caller. The one that asks may end itself.',
+    directives: { hasRole: { anyOf: organizationRoles } },
+    errors: { types: [SessionNotFound], union: { name: 'EndSessionResult' } },
+    args: { input: t.arg({ type: endSessionInput, required: true }) },
+    resolve: async (_root, { input }, context) => {
+      const ended = await endSession(actingMember(context), input.id)
+      if (ended.current) context.session.clear()
+      return ended
+    },
+  }),
+  endOtherSessions: t.field({
+    type: endOtherSessionsPayload,
+    description: 'Ends every session that `endSession` could end, but for the one that asks.',
+    directives: { hasRole: { anyOf: organizationRoles } },
+    resolve: async (_root, _args, context) => ({ endedSessions: await endOtherSessions(actingMember(context)) }),
+  }),
+  changePassword: t.field({
+    type: changePasswordPayload,
+    description:
+      'Changes the password with which the person behind the caller signs in to every organization, and ends all of their other\nsessions; the one that asks goes on under a new secret. Only a session can do it. Access tokens stay as they are:\n`resetAccessToken` replaces one. A wrong current password counts as an attempt to sign in.',
+    directives: { hasRole: { anyOf: organizationRoles } },
+    errors: { types: [InvalidInput, WrongPassword, TooManyAttempts], union: { name: 'ChangePasswordResult' } },
+    args: { input: t.arg({ type: changePasswordInput, required: true }) },
+    resolve: async (_root, { input }, context) =>
+      keepSession(context, await changePassword(actingMember(context), input)),
   }),
   resetAccessToken: t.field({
     type: resetAccessTokenPayload,

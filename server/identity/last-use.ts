@@ -1,10 +1,12 @@
+import { sql } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/node-postgres'
 import type { Logger } from 'pino'
 import { recordEvent } from '../audit/record-event.ts'
 import type { Database } from '../database/pool.ts'
 import { withOrganization } from '../database/with-organization.ts'
 import type { Clock, RandomBytes } from '../dependencies.ts'
 import { markRetiredUse } from '../tokens/repository.ts'
-import { type Digest, digestBytes } from '../tokens/secret.ts'
+import { type Digest, type Digester, digestBytes } from '../tokens/secret.ts'
 import type { Credential, IntegrationTokenCredential } from './credential.ts'
 
 /** With the 45 seconds within which a stored use counts as recent, last used stays true to within a minute. */
@@ -16,6 +18,9 @@ const writeEveryMilliseconds = 1_000
 const writtenAtOnce = 1_000
 /** Beyond this many distinct secrets that wait, further ones are left out until their next use: it is a mark, not a ledger. */
 const mostRemembered = 200_000
+
+/** Of secrets that are stored under a former server key; the others are at their next use. */
+const mostTakenUpAtOnce = 100
 
 interface Use {
   credential: Credential
@@ -39,6 +44,7 @@ export function createLastUse(dependencies: {
   log: Logger
   now: Clock
   randomBytes: RandomBytes
+  digester: Digester
 }): LastUse {
   const { database, log, now } = dependencies
   const uses = new Map<Digest, Use>()
@@ -55,6 +61,7 @@ export function createLastUse(dependencies: {
         written.filter(({ credential }) => credential.accepted),
         now(),
       )
+      await takeUpCurrentKey(written.map(({ credential }) => credential))
       for (const { credential, from } of written) {
         if (credential.kind === 'integrationToken' && credential.retired) await writeRetired(credential, from)
       }
@@ -81,6 +88,31 @@ export function createLastUse(dependencies: {
         target: { name: credential.label, id: credential.tokenId },
       })
     })
+  }
+
+  /** What was used under a former server key is stored under the current one from now on, so that the former can go. */
+  async function takeUpCurrentKey(used: Credential[]): Promise<void> {
+    const former = used
+      .filter(({ accepted, digest, currentDigest }) => accepted && digest !== currentDigest)
+      .slice(0, mostTakenUpAtOnce)
+      .sort((a, b) => (a.digest < b.digest ? -1 : 1))
+    const { keyId } = dependencies.digester
+    const take = (credential: Credential) => {
+      const [digest, current] = [digestBytes(credential.digest), digestBytes(credential.currentDigest)]
+      return sql`update ${sql.identifier(tableOf[credential.kind])} set digest = ${current}, key_id = ${keyId} where digest = ${digest}`
+    }
+    const byOrganization = Map.groupBy(former, (one) => (one.kind === 'service' ? null : one.organizationId))
+    for (const [organizationId, credentials] of byOrganization) {
+      if (organizationId === null) {
+        for (const credential of credentials) await drizzle(database.server).execute(take(credential))
+      } else {
+        await withOrganization(database, { organizationId }, async (transaction) => {
+          for (const credential of credentials) {
+            await transaction.execute(sql`${take(credential)} and organization_id = ${organizationId}`)
+          }
+        })
+      }
+    }
   }
 
   const inTurn = (work: () => Promise<void>) => {

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import bcrypt from 'bcrypt'
 import commonPasswords from 'fxa-common-password-list'
+import { keyIdOf } from '../tokens/secret.ts'
 
 export const shortestPassword = 12
 const longestPassword = 128
@@ -12,20 +13,44 @@ export interface Passwords {
   hash(password: string): Promise<string>
   /** Takes as long where there is no hash as where there is one, so that timing does not tell who has an account. */
   verify(password: string, hash: string | null): Promise<boolean>
+  /**
+   * The hash to keep of a password that was verified, instead of one that was made under a former server key or at a lower
+   * cost; null where that is as good as new.
+   */
+  renew(password: string, hash: string): Promise<string | null>
 }
 
+/** A hash as it is stored: the id of its server key, and bcrypt's own. Older ones are without the id. */
+const storedHash = /^([0-9a-f]{8})?(\$2[aby]\$(\d\d)\$.+)$/
+
 /** bcrypt over `base64(HMAC-SHA-384(password, server key))`: 64 characters, so that bcrypt's cut at 72 bytes falls inside no password. */
-export function createPasswords({ serverKey, cost }: { serverKey: string; cost: number }): Passwords {
+export function createPasswords({
+  serverKey,
+  formerServerKeys = [],
+  cost,
+}: {
+  serverKey: string
+  formerServerKeys?: readonly string[]
+  cost: number
+}): Passwords {
   const inTurn = limitConcurrency(hashedAtOnce)
-  const prepare = (password: string) =>
-    createHmac('sha384', serverKey).update(password.normalize('NFKC')).digest('base64')
-  const dummy = inTurn(() => bcrypt.hash(prepare('nobody has this password'), cost))
+  const keyId = keyIdOf(serverKey)
+  const prepare = (password: string, key: string) =>
+    createHmac('sha384', key).update(password.normalize('NFKC')).digest('base64')
+  const make = async (password: string) => keyId + (await inTurn(() => bcrypt.hash(prepare(password, serverKey), cost)))
+  const dummy = make('nobody has this password')
   return {
-    hash: (password) => inTurn(() => bcrypt.hash(prepare(password), cost)),
+    hash: make,
     async verify(password, hash) {
-      const compared = hash ?? (await dummy)
-      const equal = await inTurn(() => bcrypt.compare(prepare(password), compared))
-      return equal && hash !== null
+      const [, , compared = ''] = storedHash.exec(hash ?? (await dummy)) ?? []
+      // Under each key, also where it is known of which the hash is, so that all accounts take as long, and none as well.
+      const keys = [serverKey, ...formerServerKeys]
+      const equal = await Promise.all(keys.map((key) => inTurn(() => bcrypt.compare(prepare(password, key), compared))))
+      return equal.includes(true) && hash !== null
+    },
+    async renew(password, hash) {
+      const [, madeUnder, , madeAt] = storedHash.exec(hash) ?? []
+      return madeUnder === keyId && Number(madeAt) >= cost ? null : make(password)
     },
   }
 }

@@ -10,7 +10,7 @@ export class TooManyAttempts extends Refusal {
   readonly retryAfterSeconds: number
   constructor(retryAfterSeconds: number) {
     const minutes = Math.ceil(retryAfterSeconds / 60)
-    super(`Too many attempts to sign in. Try again in ${minutes === 1 ? 'a minute' : `${minutes} minutes`}.`)
+    super(`Too many attempts with a wrong password. Try again in ${minutes === 1 ? 'a minute' : `${minutes} minutes`}.`)
     this.retryAfterSeconds = retryAfterSeconds
   }
 }
@@ -18,5 +18,17 @@ export class TooManyAttempts extends Refusal {
 export class NotAMember extends Refusal {
   constructor() {
     super('You are not a member of an organization of that name. Choose one of those that “viewer” lists.')
+  }
+}
+
+export class SessionNotFound extends Refusal {
+  constructor() {
+    super('There is no such session; it may have ended by now. Look at the list again.')
+  }
+}
+
+export class WrongPassword extends Refusal {
+  constructor() {
+    super('That is not your current password. Enter the one with which you sign in now.')
   }
 }

@@ -1,6 +1,6 @@
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq, ne, sql } from 'drizzle-orm'
 import type { Pool } from 'pg'
-import { accessTokens, people, sessions } from '../database/tables.ts'
+import { accessTokens, members, people, sessions } from '../database/tables.ts'
 import { DatabaseUnavailable, isUnavailable } from '../database/unavailable.ts'
 import type { Transaction } from '../database/with-organization.ts'
 import type { AccessTokenId, MemberId, OrganizationId, PersonId, SessionId } from '../identifiers.ts'
@@ -8,7 +8,7 @@ import type { Organization } from '../organizations/members.ts'
 import type { OrganizationRole } from '../organizations/roles.ts'
 import type { SecretRecord } from '../tokens/secret.ts'
 import type { Origin } from './principal.ts'
-import { sessionAbsoluteDays } from './session-lifetime.ts'
+import { sessionAbsoluteDays, sessionIdleHours } from './session-lifetime.ts'
 
 /** A person's standing in one organization. */
 export interface Membership {
@@ -47,9 +47,9 @@ export async function listMemberships({ lookup }: { lookup: Pool }, personId: Pe
   return rows.map(({ memberId, personId, role, ...organization }) => ({ organization, memberId, personId, role }))
 }
 
-async function ask<Row extends object>(lookup: Pool, text: string, value: string): Promise<Row[]> {
+async function ask<Row extends object>(lookup: Pool, text: string, ...values: (string | null)[]): Promise<Row[]> {
   try {
-    return (await lookup.query<Row>(text, [value])).rows
+    return (await lookup.query<Row>(text, values)).rows
   } catch (error) {
     throw isUnavailable(error) ? new DatabaseUnavailable(error) : error
   }
@@ -84,28 +84,138 @@ export async function insertSession(
   return inserted.expiresAt
 }
 
-/** Only a session of the person; gives whether there was one. */
+export interface Session {
+  id: SessionId
+  organization: Organization
+  createdAt: Date
+  lastUsedAt: Date
+  expiresAt: Date
+  ipAddress: string | null
+  userAgent: string | null
+}
+
+/** A person's sessions: those in every organization, or in the one that is named. */
+export interface SessionReach {
+  personId: PersonId
+  onlyIn: OrganizationId | null
+}
+
+/** Those that are accepted now, the last used first. Looks across organizations, each of which the person may see. */
+export async function listSessions(
+  { lookup }: { lookup: Pool },
+  { personId, onlyIn }: SessionReach,
+  most: number,
+): Promise<Session[]> {
+  type Row = Omit<Session, 'organization'> & {
+    organizationId: OrganizationId
+    name: string
+    slug: string
+    organizationCreatedAt: Date
+  }
+  const rows = await ask<Row>(
+    lookup,
+    `select s.id, s.created_at as "createdAt", s.last_used_at as "lastUsedAt", s.expires_at as "expiresAt",
+       s.ip_address as "ipAddress", s.user_agent as "userAgent",
+       o.id as "organizationId", o.name, o.slug, o.created_at as "organizationCreatedAt"
+     from sessions s
+     join members m on m.person_id = s.person_id and m.organization_id = s.organization_id
+     join organizations o on o.id = s.organization_id
+     where s.person_id = $1 and ($2::text is null or s.organization_id = $2) and m.active
+       and s.expires_at > now() and s.last_used_at > now() - interval '${sessionIdleHours} hours'
+     order by s.last_used_at desc, s.id desc limit ${most}`,
+    personId,
+    onlyIn,
+  )
+  return rows.map(({ organizationId, name, slug, organizationCreatedAt, ...session }) => ({
+    ...session,
+    organization: { id: organizationId, name, slug, createdAt: organizationCreatedAt },
+  }))
+}
+
+/** What is left of a session that was removed. */
+export interface RemovedSession {
+  id: SessionId
+  organizationId: OrganizationId
+}
+
+const removedSession = { id: sessions.id, organizationId: sessions.organizationId }
+
+const within = ({ personId, onlyIn = null }: { personId: PersonId; onlyIn?: OrganizationId | null }) =>
+  and(eq(sessions.personId, personId), onlyIn === null ? undefined : eq(sessions.organizationId, onlyIn))
+
+/** Null where the person has no such session. */
 export async function removeSession(
   transaction: Transaction,
-  { personId, sessionId }: { personId: PersonId; sessionId: SessionId },
-): Promise<boolean> {
-  const removed = await transaction
+  { sessionId, ...reach }: { personId: PersonId; onlyIn?: OrganizationId | null; sessionId: string },
+): Promise<RemovedSession | null> {
+  const [removed] = await transaction
     .delete(sessions)
+    .where(and(within(reach), eq(sessions.id, sql`${sessionId}`)))
+    .returning(removedSession)
+  return removed ?? null
+}
+
+/** All but the one that is kept. */
+export async function removeSessions(
+  transaction: Transaction,
+  { kept = null, ...reach }: { personId: PersonId; onlyIn?: OrganizationId | null; kept?: SessionId | null },
+): Promise<RemovedSession[]> {
+  return transaction
+    .delete(sessions)
+    .where(and(within(reach), kept === null ? undefined : ne(sessions.id, kept)))
+    .returning(removedSession)
+}
+
+/** The session goes on under another secret, until the same end. Null where it has ended. */
+export async function renewSession(
+  transaction: Transaction,
+  { personId, sessionId }: { personId: PersonId; sessionId: SessionId },
+  { digest, keyId }: SecretRecord,
+): Promise<Date | null> {
+  const [renewed] = await transaction
+    .update(sessions)
+    .set({ digest, keyId })
     .where(and(eq(sessions.personId, personId), eq(sessions.id, sessionId)))
-    .returning({ id: sessions.id })
-  return removed.length > 0
+    .returning({ expiresAt: sessions.expiresAt })
+  return renewed?.expiresAt ?? null
 }
 
-/** In every organization in which the person has one. */
-export async function removeSessions(transaction: Transaction, { personId }: { personId: PersonId }): Promise<void> {
-  await transaction.delete(sessions).where(eq(sessions.personId, personId))
+/** As whom the log of the organization knows the person. */
+export async function readMemberId(
+  transaction: Transaction,
+  { organizationId, personId }: { organizationId: OrganizationId; personId: PersonId },
+): Promise<MemberId> {
+  const [member] = await transaction
+    .select({ id: members.id })
+    .from(members)
+    .where(and(eq(members.organizationId, organizationId), eq(members.personId, personId)))
+  if (!member) throw new Error('The member whose session was removed is gone.')
+  return member.id
 }
 
+/**
+ * Comes first where sessions begin or end with the person's password: one such transaction then waits for another, and
+ * sees what it did.
+ */
 export async function rememberOrganization(
   transaction: Transaction,
   { personId, organizationId }: { personId: PersonId; organizationId: OrganizationId },
+): Promise<{ passwordHash: string | null }> {
+  const [person] = await transaction
+    .update(people)
+    .set({ lastOrganizationId: organizationId })
+    .where(eq(people.id, personId))
+    .returning({ passwordHash: people.passwordHash })
+  if (!person) throw new Error('A person whose membership was just read is gone.')
+  return person
+}
+
+/** Comes first of what ends sessions with it, as `rememberOrganization` does of what begins them. */
+export async function storePassword(
+  transaction: Transaction,
+  { personId, passwordHash }: { personId: PersonId; passwordHash: string },
 ): Promise<void> {
-  await transaction.update(people).set({ lastOrganizationId: organizationId }).where(eq(people.id, personId))
+  await transaction.update(people).set({ passwordHash }).where(eq(people.id, personId))
 }
 
 export interface AccessToken {

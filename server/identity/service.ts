@@ -1,12 +1,13 @@
 import { recordAction, recordEvent } from '../audit/record-event.ts'
-import { type Transaction, withOrganization } from '../database/with-organization.ts'
+import { inEachOrganization, type Transaction, withOrganization } from '../database/with-organization.ts'
 import type { Acting, Dependencies } from '../dependencies.ts'
-import { Fault } from '../fault.ts'
 import { createId } from '../identifiers.ts'
+import { countSecret } from '../rate-limits.ts'
 import type { MemberPrincipal, Origin } from './principal.ts'
 import { NotAMember, SignInRefused, TooManyAttempts } from './refusals.ts'
 import type { AccessToken, Membership, Person } from './repository.ts'
 import * as repository from './repository.ts'
+import { removeReplaced, requireSession, sessionEnded } from './sessions.ts'
 
 /** A session that has just begun, with the one showing of its secret. */
 export interface SignedIn {
@@ -17,7 +18,7 @@ export interface SignedIn {
 
 /** Longer than any address that mail is delivered to (RFC 5321), and than any password that could have been set. */
 const longestEmail = 320
-const longestPresentedPassword = 1_024
+export const longestPresentedPassword = 1_024
 
 /** As addresses are compared: without regard to case. */
 export function emailKey(email: string): string {
@@ -26,16 +27,22 @@ export function emailKey(email: string): string {
 
 /**
  * Signs in to the organization named by `slug` or else to the one last used. Takes the same time, and says the same, for an
- * unknown address, a wrong password and a deactivated member. Throws `SignInRefused`, `TooManyAttempts`.
+ * unknown address, a wrong password and a deactivated member. The session that the new one takes the place of, whosever it
+ * is, ends with it. Throws `SignInRefused`, `TooManyAttempts`.
  */
 export async function signIn(
   dependencies: Dependencies & { origin: Origin },
-  { email, password, slug }: { email: string; password: string; slug: string | null },
+  {
+    email,
+    password,
+    slug,
+    replacing = null,
+  }: { email: string; password: string; slug: string | null; replacing?: MemberPrincipal | null },
 ): Promise<SignedIn> {
-  const { database, passwords, signInLimit, origin } = dependencies
+  const { database, passwords, limits, origin } = dependencies
   const key = emailKey(email)
   if (key.length > longestEmail || password.length > longestPresentedPassword) throw new SignInRefused()
-  const retryAfterSeconds = await signInLimit.count(key)
+  const retryAfterSeconds = await countSignIn(dependencies, key)
   const person = await repository.findPerson(database, key)
   const memberships = person ? await repository.listMemberships(database, person.id) : []
   const membership = person && chooseMembership(person, memberships, slug)
@@ -45,12 +52,40 @@ export async function signIn(
     if (person && concerned) await recordRefusal(dependencies, { person, membership: concerned, origin })
     throw retryAfterSeconds === null ? new SignInRefused() : new TooManyAttempts(retryAfterSeconds)
   }
-  await signInLimit.reset(key)
+  await limits.signInsByAccount.reset(key)
+  if (origin.ipAddress !== null) await limits.signInsByAddress.giveBack(origin.ipAddress)
+  const { passwordHash: oldHash } = person
+  const newHash = oldHash && (await passwords.renew(password, oldHash))
   return withOrganization(database, scopeOf(membership), async (transaction) => {
+    const now = await repository.rememberOrganization(transaction, scopeOf(membership))
+    // Changed since it was found to be right: every session by the old one has been ended, and none begins. Another sign-in
+    // may have renewed its hash alone.
+    if (now.passwordHash !== oldHash && !(await passwords.verify(password, now.passwordHash))) throw new SignInRefused()
+    if (newHash && now.passwordHash === oldHash) {
+      await repository.storePassword(transaction, { personId: person.id, passwordHash: newHash })
+    }
     const signedIn = await beginSession(transaction, dependencies, { person, membership, expiresAt: null })
-    await recordAction(transaction, { ...dependencies, principal: signedIn.principal }, 'session.signed_in')
+    const { principal } = signedIn
+    const replaced = replacing && (await removeReplaced(transaction, replacing))
+    await inEachOrganization(
+      transaction,
+      [
+        ...(replaced ? [{ ...replaced, action: 'session.replaced' as const }] : []),
+        { organizationId: principal.organizationId, principal, action: 'session.signed_in' as const },
+      ],
+      ({ principal, action }) => recordAction(transaction, { ...dependencies, principal }, action),
+    )
     return signedIn
   })
+}
+
+/** An attempt that its address has no more of does not count for the account, so that nobody locks out many others. */
+async function countSignIn(
+  { limits, origin }: Dependencies & { origin: Origin },
+  account: string,
+): Promise<number | null> {
+  const wait = origin.ipAddress === null ? null : await limits.signInsByAddress.count(origin.ipAddress)
+  return wait ?? limits.signInsByAccount.count(account)
 }
 
 function chooseMembership(person: Person, memberships: Membership[], slug: string | null): Membership | undefined {
@@ -92,7 +127,6 @@ async function beginSession(
     { id: session, organizationId, personId: person.id, origin, expiresAt },
     record,
   )
-  await repository.rememberOrganization(transaction, { personId: person.id, organizationId })
   const { memberId, personId, role } = membership
   return {
     principal: {
@@ -117,7 +151,7 @@ export async function signOut(acting: Acting<MemberPrincipal>): Promise<boolean>
   return withOrganization(database, principal, async (transaction) => {
     const ended = await repository.removeSession(transaction, { personId: principal.personId, sessionId: by.session })
     if (ended) await recordAction(transaction, acting, 'session.signed_out')
-    return ended
+    return ended !== null
   })
 }
 
@@ -127,26 +161,22 @@ export async function signOut(acting: Acting<MemberPrincipal>): Promise<boolean>
  */
 export async function switchOrganization(acting: Acting<MemberPrincipal>, slug: string): Promise<SignedIn> {
   const { database, principal } = acting
-  const { by } = principal
-  if (!('session' in by)) {
-    await withOrganization(database, principal, (transaction) =>
-      recordAction(transaction, acting, 'access.denied', { name: 'switchOrganization', id: null }),
-    )
-    throw new Fault(
-      'FORBIDDEN',
-      'Only a session can be switched. Sign in to the other organization, or use its access token.',
-    )
-  }
+  const { session, expiresAt } = await requireSession(acting, {
+    field: 'switchOrganization',
+    words: 'Only a session can be switched. Sign in to the other organization, or use its access token.',
+  })
   const memberships = await repository.listMemberships(database, principal.personId)
   const membership = memberships.find(({ organization }) => organization.slug === slug)
   if (!membership) throw new NotAMember()
   return withOrganization(database, scopeOf(membership), async (transaction) => {
-    const ended = await repository.removeSession(transaction, { personId: principal.personId, sessionId: by.session })
-    if (!ended) throw new Fault('UNAUTHENTICATED', 'The session has ended. Sign in again.')
+    await repository.rememberOrganization(transaction, scopeOf(membership))
+    const { personId } = principal
+    const ended = await repository.removeSession(transaction, { personId, sessionId: session })
+    if (!ended) throw sessionEnded()
     const signedIn = await beginSession(transaction, acting, {
-      person: { id: principal.personId, email: principal.name },
+      person: { id: personId, email: principal.name },
       membership,
-      expiresAt: by.expiresAt,
+      expiresAt,
     })
     await recordAction(transaction, { ...acting, principal: signedIn.principal }, 'session.switched')
     return signedIn
@@ -158,6 +188,7 @@ export async function resetAccessToken(
   acting: Acting<MemberPrincipal>,
 ): Promise<{ accessToken: AccessToken; secret: string }> {
   const { database, principal, digester } = acting
+  await countSecret(acting)
   return withOrganization(database, principal, async (transaction) => {
     const { secret, record } = digester.issue('accessToken')
     const { organizationId, memberId, personId } = principal

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isUnavailable } from '../database/unavailable.ts'
 import type { Dependencies } from '../dependencies.ts'
+import { inSeconds } from '../fault.ts'
 import { answerAndClose, answerJson } from '../http/answer.ts'
 import { BodyRefused, CallerGone, readBody } from '../http/body.ts'
 import { isAmbiguous, readBearer } from '../http/credential.ts'
@@ -35,6 +36,8 @@ export async function introspect(
     if (!service.permissions.includes('tokens:verify')) {
       return refuse(response, 403, 'insufficient_scope', 'This service may not verify tokens: it lacks tokens:verify.')
     }
+    const retryAfterSeconds = await dependencies.limits.introspections.count(service.serviceId)
+    if (retryAfterSeconds !== null) return refuseFrequency(response, retryAfterSeconds)
     const accepted = judge(dependencies, presented, parameters.usedFrom)
     answerJson(response, 200, accepted ? describe(accepted) : { active: false })
   } catch (error) {
@@ -134,6 +137,12 @@ function refuseCaller(response: ServerResponse): void {
       'www-authenticate': 'Bearer realm="latchkey", Basic realm="latchkey"',
     },
   )
+}
+
+/** RFC 6749 has no word for it; the status (RFC 6585, section 4) is what clients go by. */
+function refuseFrequency(response: ServerResponse, retryAfterSeconds: number): void {
+  const description = `This service introspects more often than it may. Try again in ${inSeconds(retryAfterSeconds)}.`
+  refuse(response, 429, 'rate_limited', description, { 'retry-after': String(retryAfterSeconds) })
 }
 
 function refuse(

@@ -1,7 +1,7 @@
 import { inArray, sql } from 'drizzle-orm'
+import { appendEvents } from '../audit/record-event.ts'
 import {
   accessTokens,
-  auditEvents,
   integrationTokens,
   members,
   organizations,
@@ -119,9 +119,7 @@ async function insertStory(
     secrets.map(({ record, ...secret }) => ({ ...record, ...secret, organizationId, tokenId })),
   )
   for (const some of inParts(secrets)) await transaction.insert(tokenSecrets).values(some)
-  for (const some of inParts(events)) {
-    await transaction.insert(auditEvents).values(some.map((event) => ({ ...event, organizationId })))
-  }
+  for (const some of inParts(events)) await appendEvents(transaction, dependencies, { organizationId, events: some })
 }
 
 /** Nobody of another organization is given another password. */

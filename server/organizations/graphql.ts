@@ -36,7 +36,7 @@ export const memberType = builder.objectRef<Member>('Member').implement({
     role: t.expose('role', { type: organizationRole }),
     active: t.exposeBoolean('active', {
       description:
-        'False once an identity provider, or an admin, has deactivated the member; such a member cannot sign in, and their access token is refused.',
+        'False once an identity provider, or an admin, has deactivated the member; such a member cannot sign in, their sessions have ended, and their access token is refused.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
   }),

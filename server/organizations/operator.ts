@@ -1,12 +1,12 @@
-import { eq, sql } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { recordEvent } from '../audit/record-event.ts'
 import { members, organizations, people } from '../database/tables.ts'
 import { constraintOf, sqlState } from '../database/unavailable.ts'
-import { type Transaction, withOrganization } from '../database/with-organization.ts'
+import { inEachOrganization, type Transaction, withOrganization } from '../database/with-organization.ts'
 import type { Dependencies } from '../dependencies.ts'
 import { createId, type OrganizationId, type PersonId } from '../identifiers.ts'
 import { passwordProblem } from '../identity/passwords.ts'
-import { findPerson, listMemberships, type Person, removeSessions } from '../identity/repository.ts'
+import { findPerson, listMemberships, type Person, removeSessions, storePassword } from '../identity/repository.ts'
 import { emailKey } from '../identity/service.ts'
 import { type OrganizationRole, organizationRoles } from './roles.ts'
 
@@ -71,6 +71,22 @@ export async function createOrganization(
     }),
   )
 }
+
+/** The one of that slug, or all of them in the order of their slugs. Throws `OperatorError` where there is none of that slug. */
+export async function findOrganizations(
+  { database }: Dependencies,
+  slug: string | null,
+): Promise<{ id: OrganizationId; slug: string }[]> {
+  const { rows } = await database.lookup.query<{ id: OrganizationId; slug: string }>(
+    'select id, slug from organizations where $1::text is null or slug = $1 order by slug',
+    [slug],
+  )
+  if (slug !== null && rows.length === 0) throw new OperatorError(noSuchOrganization)
+  return rows
+}
+
+const noSuchOrganization =
+  'There is no organization with this slug. “latchkey organization list” shows those that there are.'
 
 /** In the order of their names. */
 export async function listOrganizations({ database }: Dependencies): Promise<OrganizationListing[]> {
@@ -144,20 +160,21 @@ export async function setPassword(
   const passwordHash = await hashChecked(dependencies, password)
   const scope = { organizationId: first.organization.id, personId: person.id }
   await withOrganization(dependencies.database, scope, async (transaction) => {
-    await transaction.update(people).set({ passwordHash }).where(eq(people.id, person.id))
+    await storePassword(transaction, { personId: person.id, passwordHash })
     await removeSessions(transaction, { personId: person.id })
-    for (const { organization, memberId } of memberships) {
-      // One transaction for all of them, so that no log can be without it.
-      await transaction.execute(sql`select set_config('latchkey.organization_id', ${organization.id}, true)`)
-      await recordEvent(transaction, dependencies, {
-        ...operator,
-        organizationId: organization.id,
-        action: 'member.password_set',
-        target: { name: person.email, id: memberId },
-      })
-    }
+    await inEachOrganization(
+      transaction,
+      memberships.map(({ organization, memberId }) => ({ organizationId: organization.id, memberId })),
+      ({ organizationId, memberId }) =>
+        recordEvent(transaction, dependencies, {
+          ...operator,
+          organizationId,
+          action: 'member.password_set',
+          target: { name: person.email, id: memberId },
+        }),
+    )
   })
-  await dependencies.signInLimit.reset(person.email)
+  await dependencies.limits.signInsByAccount.reset(person.email)
 }
 
 async function insertMember(
@@ -212,14 +229,10 @@ async function hashChecked({ passwords }: Dependencies, password: string): Promi
   return passwords.hash(password)
 }
 
-async function requireOrganization({ database }: Dependencies, slug: string): Promise<OrganizationId> {
-  const { rows } = await database.lookup.query<{ id: OrganizationId }>('select id from organizations where slug = $1', [
-    slug,
-  ])
-  if (rows[0]) return rows[0].id
-  throw new OperatorError(
-    'There is no organization with this slug. “latchkey organization list” shows those that there are.',
-  )
+async function requireOrganization(dependencies: Dependencies, slug: string): Promise<OrganizationId> {
+  const [organization] = await findOrganizations(dependencies, slug)
+  if (!organization) throw new OperatorError(noSuchOrganization)
+  return organization.id
 }
 
 function refuse(problem: string | null): void {

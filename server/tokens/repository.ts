@@ -227,7 +227,7 @@ export async function replaceSecret(
 
 export async function isAcceptedSecret(
   transaction: Transaction,
-  { organizationId, tokenId, digest }: { organizationId: OrganizationId; tokenId: TokenId; digest: Buffer },
+  { organizationId, tokenId, digests }: { organizationId: OrganizationId; tokenId: TokenId; digests: Buffer[] },
 ): Promise<boolean> {
   const rows = await transaction
     .select({ tokenId: tokenSecrets.tokenId })
@@ -236,7 +236,7 @@ export async function isAcceptedSecret(
       and(
         eq(tokenSecrets.organizationId, organizationId),
         eq(tokenSecrets.tokenId, tokenId),
-        eq(tokenSecrets.digest, digest),
+        inArray(tokenSecrets.digest, digests),
         acceptedSecret,
       ),
     )
@@ -301,9 +301,21 @@ export async function claimIdempotencyKey(
     })
     .returning({ digest: idempotencyKeys.digest })
   if (claimed) return null
+  const [earlier] = await transaction.select().from(idempotencyKeys).where(sameKey(record))
+  return earlier ?? null
+}
+
+/** What took the key within 24 hours. */
+export async function findIdempotencyKey(
+  transaction: Transaction,
+  key: Pick<IdempotencyRecord, 'digest' | 'organizationId'>,
+): Promise<IdempotencyRecord | null> {
   const [earlier] = await transaction
     .select()
     .from(idempotencyKeys)
-    .where(and(eq(idempotencyKeys.digest, record.digest), eq(idempotencyKeys.organizationId, record.organizationId)))
+    .where(and(sameKey(key), gt(idempotencyKeys.createdAt, sql`now() - interval '24 hours'`)))
   return earlier ?? null
 }
+
+const sameKey = ({ digest, organizationId }: Pick<IdempotencyRecord, 'digest' | 'organizationId'>) =>
+  and(eq(idempotencyKeys.digest, digest), eq(idempotencyKeys.organizationId, organizationId))

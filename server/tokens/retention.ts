@@ -30,7 +30,9 @@ export async function purge(dependencies: Dependencies, { retentionDays }: { ret
   const { rows } = await database.lookup.query<{ id: OrganizationId }>('select id from organizations order by id')
   for (const { id } of rows) await purgeOrganization(dependencies, id, retentionDays)
   const { server } = database
-  await server.query(`delete from sign_in_attempts where expire < (extract(epoch from now()) * 1000)::bigint`)
+  for (const table of ['sign_in_attempts', 'rates']) {
+    await server.query(`delete from ${table} where expire < (extract(epoch from now()) * 1000)::bigint`)
+  }
 }
 
 async function purgeOrganization(

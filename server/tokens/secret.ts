@@ -32,8 +32,32 @@ export function parseSecret(prefix: string, text: string): SecretKind | null {
  */
 export type Digest = string
 
+const digestLength = 32
+
 /** The bytes, as the database keeps them. */
 export const digestBytes = (digest: Digest): Buffer => Buffer.from(digest, 'latin1')
+
+/**
+ * The digests of one secret under each of the server's keys, the current one first, in one text: it is stored under one of
+ * them. With a single key it is a digest as it is, so that nothing costs more where no key is being rotated.
+ */
+export type PresentedDigest = string
+
+export const currentDigest = (presented: PresentedDigest): Digest =>
+  presented.length === digestLength ? presented : presented.slice(0, digestLength)
+
+/** The one at a place among those of many secrets, each with as many. */
+export function digestAt(presented: PresentedDigest, place: number): Digest {
+  if (presented.length === digestLength) return presented
+  const start = (place * digestLength) % presented.length
+  return presented.slice(start, start + digestLength)
+}
+
+export function splitDigests(presented: PresentedDigest): Digest[] {
+  return Array.from({ length: digestsIn(presented) }, (_, place) => digestAt(presented, place))
+}
+
+export const digestsIn = (presented: PresentedDigest): number => presented.length / digestLength
 
 /** A SHA-256 given in lower-case hexadecimal; null for any other text. */
 export function parseHash(text: string): Digest | null {
@@ -50,38 +74,76 @@ export interface SecretRecord {
 }
 
 /** Told apart by its kind. */
-export type PresentedSecret = { [Kind in SecretKind]: { kind: Kind; digest: Digest } }[SecretKind]
+export type PresentedSecret = { [Kind in SecretKind]: { kind: Kind; digest: PresentedDigest } }[SecretKind]
 
-/** Makes secrets, and the digests under which they are known. Holds the server key; gives it to nobody. */
+/** Makes secrets, and the digests under which they are known. Holds the server's keys; gives them to nobody. */
 export interface Digester {
   issue(kind: SecretKind): { secret: string; record: SecretRecord }
-  /** The same secret for the same salt and context: what a retried creation answers with, since no secret is stored. */
-  derive(kind: SecretKind, salt: Buffer, context: string): { secret: string; record: SecretRecord }
+  /**
+   * The same secret for the same salt, context and key, which is the current one where none is named: what a retried
+   * creation answers with, since no secret is stored.
+   */
+  derive(kind: SecretKind, salt: Buffer, context: string, keyId?: string): { secret: string; record: SecretRecord }
   /** Null for what is not a secret of this server's form. */
   read(secret: string): PresentedSecret | null
   /** `HMAC-SHA-256(server key, SHA-256(secret))`, of a SHA-256 that a service made so as not to send the secret. */
-  digestOfHash(sha256: Digest): Digest
+  digestOfHash(sha256: Digest): PresentedDigest
   /** A digest of any text, under the server key, that is no secret's. */
   digestOf(purpose: string, text: string): Buffer
+  /** The same under the key of that id, which has to be among this server's: see `hasKey`. */
+  digestUnder(keyId: string, purpose: string, text: string): Buffer
+  hasKey(keyId: string): boolean
+  /** Names the key under which digests are made now. */
+  keyId: string
+  /** Names those that are accepted besides. */
+  formerKeyIds: readonly string[]
 }
 
 const mostServicesKept = 1_000
 
+interface ServerKey {
+  id: string
+  hmac(data: Buffer | string): Buffer
+  digestOfHash(sha256: Digest): Digest
+}
+
+function openKey(key: string): ServerKey {
+  const hmac = (data: Buffer | string) => createHmac('sha256', key).update(data).digest()
+  return { id: keyIdOf(key), hmac, digestOfHash: createDigestHmac(key) }
+}
+
+/** Names a server key and tells nothing else of it. */
+export function keyIdOf(key: string): string {
+  return createHmac('sha256', key).update('latchkey key id').digest('hex').slice(0, 8)
+}
+
+/** Secrets are made under the server key, and those made under a former one are found as well. */
 export function createDigester({
   serverKey,
+  formerServerKeys = [],
   prefix,
   randomBytes,
 }: {
   serverKey: string
+  formerServerKeys?: readonly string[]
   prefix: string
   randomBytes: RandomBytes
 }): Digester {
-  const hmac = (data: Buffer | string) => createHmac('sha256', serverKey).update(data).digest()
-  const keyId = hmac('latchkey key id').toString('hex').slice(0, 8)
-  const digestOfHash = createDigestHmac(serverKey)
+  const current = openKey(serverKey)
+  const former = formerServerKeys.map(openKey)
+  const keys = new Map([...former, current].map((key) => [key.id, key]))
+  const keyOf = (keyId: string) => {
+    const key = keys.get(keyId)
+    if (!key) throw new Error('There is no server key of this id.')
+    return key
+  }
+  const digestOfHash =
+    former.length === 0
+      ? current.digestOfHash
+      : (sha256: Digest) => [current, ...former].map((key) => key.digestOfHash(sha256)).join('')
   const digestOfSecret = (secret: string) => digestOfHash(hash('sha256', secret, 'binary'))
   /** Few services ask millions of times. What is kept of their secrets is what they send of tokens: a SHA-256. */
-  const digestsOfServices = new Map<Digest, Digest>()
+  const digestsOfServices = new Map<Digest, PresentedDigest>()
   const digestOfService = (secret: string) => {
     const sha256 = hash('sha256', secret, 'binary')
     const known = digestsOfServices.get(sha256)
@@ -93,14 +155,20 @@ export function createDigester({
   }
   const fromBits = (kind: SecretKind, bits: Buffer) => {
     const secret = formatSecret(prefix, kind, bits)
-    return { secret, record: { digest: digestBytes(digestOfSecret(secret)), keyId, hint: secret.slice(-4) } }
+    const digest = digestBytes(current.digestOfHash(hash('sha256', secret, 'binary')))
+    return { secret, record: { digest, keyId: current.id, hint: secret.slice(-4) } }
   }
+  // 64 bytes go in where a secret's digest takes 32, so that neither can stand for the other.
+  const digestUnder = (key: ServerKey, purpose: string, text: string) =>
+    key.hmac(createHash('sha512').update(`${purpose}\0${text}`).digest())
   return {
+    keyId: current.id,
+    formerKeyIds: former.map(({ id }) => id),
     issue: (kind) => fromBits(kind, randomBytes(32)),
-    derive: (kind, salt, context) =>
+    derive: (kind, salt, context, keyId = current.id) =>
       fromBits(
         kind,
-        hmac(createHash('sha512').update('latchkey derived secret').update(salt).update(context).digest()),
+        keyOf(keyId).hmac(createHash('sha512').update('latchkey derived secret').update(salt).update(context).digest()),
       ),
     read(secret) {
       const kind = parseSecret(prefix, secret)
@@ -108,8 +176,9 @@ export function createDigester({
       return { kind, digest: kind === 'service' ? digestOfService(secret) : digestOfSecret(secret) }
     },
     digestOfHash,
-    // 64 bytes go in where a secret's digest takes 32, so that neither can stand for the other.
-    digestOf: (purpose, text) => hmac(createHash('sha512').update(`${purpose}\0${text}`).digest()),
+    digestOf: (purpose, text) => digestUnder(current, purpose, text),
+    digestUnder: (keyId, purpose, text) => digestUnder(keyOf(keyId), purpose, text),
+    hasKey: (keyId) => keys.has(keyId),
   }
 }
 

@@ -4,12 +4,13 @@ import { constraintOf, sqlState } from '../database/unavailable.ts'
 import { type Transaction, withOrganization } from '../database/with-organization.ts'
 import type { Acting } from '../dependencies.ts'
 import { createId, type OrganizationId, type TokenId } from '../identifiers.ts'
+import { countSecret } from '../rate-limits.ts'
 import { InvalidInput } from '../refusal.ts'
 import { IdempotencyKeyReused, LabelTaken, TokenNotFound } from './refusals.ts'
 import type { IntegrationToken, TokenFilter, TokenSort } from './repository.ts'
 import * as repository from './repository.ts'
 import { listRoles, type TokenRole } from './roles.ts'
-import type { SecretRecord } from './secret.ts'
+import { type Digester, digestBytes, splitDigests } from './secret.ts'
 import { ciRoleId, newToken, overlap, readInput, tokenChange } from './token-input.ts'
 
 /** A token, with the one showing of its secret. */
@@ -64,26 +65,43 @@ export async function listTokens(
 export async function createToken(acting: Acting, input: unknown): Promise<IssuedToken> {
   const { database, principal, digester } = acting
   const { label, description, roleId, expiresAt, idempotencyKey } = readInput(newToken, input)
+  await countSecret(acting)
   const { organizationId } = principal
   return withOrganization(database, principal, async (transaction) => {
     const tokenId = createId('token', acting)
     let issued = digester.issue('integrationToken')
     if (idempotencyKey !== null) {
-      const claim = {
-        digest: digester.digestOf(
+      const claimUnder = (keyId: string) => ({
+        digest: digester.digestUnder(
+          keyId,
           'idempotency key',
           JSON.stringify([organizationId, principalId(principal), idempotencyKey]),
         ),
         organizationId,
-        inputDigest: digester.digestOf('token input', JSON.stringify([label, description, roleId, expiresAt])),
+        inputDigest: digester.digestUnder(
+          keyId,
+          'token input',
+          JSON.stringify([label, description, roleId, expiresAt]),
+        ),
         salt: acting.randomBytes(32),
         tokenId,
+      })
+      const secretFor = (salt: Buffer, keyId: string) =>
+        digester.derive('integrationToken', salt, idempotencyKey, keyId)
+      const again = (earlier: repository.IdempotencyRecord, keyId: string) =>
+        answerAgain(transaction, digester, {
+          earlier,
+          inputDigest: claimUnder(keyId).inputDigest,
+          issued: secretFor(earlier.salt, keyId),
+        })
+      for (const keyId of digester.formerKeyIds) {
+        const earlier = await repository.findIdempotencyKey(transaction, claimUnder(keyId))
+        if (earlier) return again(earlier, keyId)
       }
-      const secretFor = (salt: Buffer) => digester.derive('integrationToken', salt, idempotencyKey)
+      const claim = claimUnder(digester.keyId)
       const earlier = await repository.claimIdempotencyKey(transaction, claim)
-      if (earlier)
-        return answerAgain(transaction, { earlier, inputDigest: claim.inputDigest, issued: secretFor(earlier.salt) })
-      issued = secretFor(claim.salt)
+      if (earlier) return again(earlier, digester.keyId)
+      issued = secretFor(claim.salt, digester.keyId)
     }
     const role = grantable(principal, await listRoles(transaction, { organizationId })).find(({ id }) => id === roleId)
     if (!role) throw new InvalidInput([roleIssue(principal)])
@@ -112,14 +130,16 @@ export async function createToken(acting: Acting, input: unknown): Promise<Issue
 /** The answer to a creation once more: the same token and, since it is derived and not stored, the same secret. */
 async function answerAgain(
   transaction: Transaction,
+  digester: Digester,
   {
     earlier,
     inputDigest,
     issued,
-  }: { earlier: repository.IdempotencyRecord; inputDigest: Buffer; issued: { secret: string; record: SecretRecord } },
+  }: { earlier: repository.IdempotencyRecord; inputDigest: Buffer; issued: { secret: string } },
 ): Promise<IssuedToken> {
   if (!earlier.inputDigest.equals(inputDigest)) throw new IdempotencyKeyReused('another input')
-  const works = await repository.isAcceptedSecret(transaction, { ...earlier, digest: issued.record.digest })
+  const digests = splitDigests(digester.read(issued.secret)?.digest ?? '').map(digestBytes)
+  const works = await repository.isAcceptedSecret(transaction, { ...earlier, digests })
   const token = works && (await repository.findToken(transaction, earlier))
   if (!token) throw new IdempotencyKeyReused('token changed')
   return { token, secret: issued.secret }
@@ -162,6 +182,7 @@ export async function updateToken(acting: Acting, tokenId: string, input: unknow
 export async function regenerateToken(acting: Acting, tokenId: string, input: unknown): Promise<IssuedToken> {
   const { database, principal, digester } = acting
   const { overlapSeconds } = readInput(overlap, input)
+  await countSecret(acting)
   const { organizationId } = principal
   return withOrganization(database, principal, async (transaction) => {
     const token = await repository.lockToken(transaction, { organizationId, tokenId })

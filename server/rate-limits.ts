@@ -1,0 +1,102 @@
+import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible'
+import { principalId } from './audit/record-event.ts'
+import type { Database } from './database/pool.ts'
+import type { Acting } from './dependencies.ts'
+import { RateLimited } from './fault.ts'
+import { addressBlock } from './http/client-address.ts'
+import type { RateLimitSettings } from './rate-limit-settings.ts'
+import type { Digester } from './tokens/secret.ts'
+
+/** Bounds how often something is done, on all instances together. Throws what the database throws where it is away. */
+export interface RateLimit {
+  /** Counts once. Gives the seconds to wait, or null where it may be done. Without a limit, asks nobody. */
+  count(whose: string): Promise<number | null>
+  /** Counts once less, for what turned out not to count. */
+  giveBack(whose: string): Promise<void>
+  /** Forgets all that was counted. */
+  reset(whose: string): Promise<void>
+}
+
+export type RateLimits = Record<keyof RateLimitSettings, RateLimit>
+
+const quarterOfAnHour = 15 * 60
+const minute = 60
+
+export function createRateLimits(
+  dependencies: { database: Database; digester: Digester },
+  most: RateLimitSettings,
+): RateLimits {
+  const limit = (options: LimitOptions) => createRateLimit(dependencies, options)
+  const signIns = { table: 'sign_in_attempts', seconds: quarterOfAnHour } as const
+  const rates = { table: 'rates', seconds: minute } as const
+  return {
+    signInsByAccount: limit({ ...signIns, purpose: 'sign-in attempts', most: most.signInsByAccount }),
+    signInsByAddress: limit({
+      ...signIns,
+      purpose: 'sign-in attempts from an address',
+      most: most.signInsByAddress,
+      keyOf: addressBlock,
+    }),
+    secrets: limit({ ...rates, purpose: 'secrets issued', most: most.secrets }),
+    introspections: limit({ ...rates, purpose: 'introspections', most: most.introspections }),
+  }
+}
+
+interface LimitOptions {
+  table: 'sign_in_attempts' | 'rates'
+  seconds: number
+  most: number
+  purpose: string
+  /** What is counted as one. */
+  keyOf?: (whose: string) => string
+}
+
+const unlimited: RateLimit = {
+  count: async () => null,
+  giveBack: async () => undefined,
+  reset: async () => undefined,
+}
+
+function createRateLimit(
+  { database, digester }: { database: Database; digester: Digester },
+  { table, seconds, most, purpose, keyOf = (whose) => whose }: LimitOptions,
+): RateLimit {
+  if (most === 0) return unlimited
+  const limiter = new RateLimiterPostgres({
+    storeClient: database.server,
+    storeType: 'pool',
+    tableName: table,
+    tableCreated: true,
+    clearExpiredByTimeout: false,
+    keyPrefix: '',
+    points: most,
+    duration: seconds,
+  })
+  // The tables keep no address of anyone, neither where mail goes nor where requests come from.
+  const digestOf = (whose: string) => digester.digestOf(purpose, keyOf(whose)).toString('base64url')
+  return {
+    async count(whose) {
+      try {
+        await limiter.consume(digestOf(whose))
+        return null
+      } catch (error) {
+        if (error instanceof RateLimiterRes) return Math.max(1, Math.ceil(error.msBeforeNext / 1000))
+        throw error
+      }
+    },
+    async giveBack(whose) {
+      await limiter.reward(digestOf(whose))
+    },
+    async reset(whose) {
+      await limiter.delete(digestOf(whose))
+    },
+  }
+}
+
+/** Before a secret is made. Throws `RateLimited` where the caller has had too many within the minute. */
+export async function countSecret({ limits, principal }: Acting): Promise<void> {
+  const retryAfterSeconds = await limits.secrets.count(principalId(principal))
+  if (retryAfterSeconds !== null) {
+    throw new RateLimited('Too many tokens were created, regenerated or reset within a minute.', retryAfterSeconds)
+  }
+}
