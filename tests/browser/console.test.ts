@@ -203,11 +203,13 @@ describe('a value that is shown once', () => {
     await page.waitForTimeout(500)
     expect(await value.textContent()).toBe(secret)
 
+    // Only the tab in front may use the clipboard.
+    await page.bringToFront()
     const done = page.getByRole('button', { name: 'Done' })
     await page.getByRole('button', { name: 'Copy', exact: true }).click()
-    expect(await done.isEnabled()).toBe(true)
+    await expect.poll(() => done.isEnabled()).toBe(true)
     await page.getByRole('button', { name: 'Copy the snippet' }).click()
-    expect(await done.isDisabled()).toBe(true)
+    await expect.poll(() => done.isDisabled()).toBe(true)
     await page.getByRole('button', { name: 'Copy', exact: true }).click()
     await done.click()
     await page.getByRole('button', { name: 'Sign in' }).waitFor()
