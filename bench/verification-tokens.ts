@@ -47,6 +47,8 @@ export async function openTokenDatabase(
       made.map(({ record }) => record.digest),
     )
   })
+  // One that an earlier version left lacks what has come since.
+  await migrateDatabase(url)
   // In the order of random texts, they are in no order of their rows.
   const presented = made.sort((one, other) => (one.secret < other.secret ? -1 : 1))
   return {

@@ -1,10 +1,6 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
 import { type Latchkey, RequestError, unwrap } from '@latchkey/sdk'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { createApp } from '../server/app.ts'
-import { trustedProxies } from '../server/http/client-address.ts'
 import { addService } from '../server/identity/services.ts'
 import { defaultRateLimits } from '../server/rate-limit-settings.ts'
 import { createRateLimits } from '../server/rate-limits.ts'
@@ -18,7 +14,9 @@ const signInMutation =
 async function openLimited(rateLimits: Partial<typeof defaultRateLimits>) {
   const world = await openWorld({ rateLimits: { ...defaultRateLimits, ...rateLimits } })
   const other = await world.startInstance()
-  const servers = await Promise.all([world.dependencies, other.dependencies].map(openBehindProxy))
+  const servers = await Promise.all(
+    [world, other].map(({ dependencies }) => serve(dependencies, { proxies: ['127.0.0.1'] })),
+  )
   let account = 0
   let turn = 0
   const next = () => servers[turn++ % servers.length]?.url ?? ''
@@ -38,27 +36,6 @@ async function openLimited(rateLimits: Partial<typeof defaultRateLimits>) {
     async [Symbol.asyncDispose]() {
       for (const { close } of servers) await close()
       await world[Symbol.asyncDispose]()
-    },
-  }
-}
-
-async function openBehindProxy(dependencies: World['dependencies']) {
-  const settings = {
-    publicUrl: new URL('http://127.0.0.1'),
-    corsOrigins: [],
-    trustedProxies: trustedProxies(['127.0.0.1']),
-  }
-  const server = createServer(createApp(dependencies, settings))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  return {
-    url: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`,
-    async close() {
-      const closed = once(server, 'close')
-      server.close()
-      server.closeAllConnections()
-      await closed
     },
   }
 }

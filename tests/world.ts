@@ -168,6 +168,8 @@ interface ServingSettings {
   publicUrl?: string
   corsOrigins?: string[]
   graphiql?: boolean
+  /** Whose `X-Forwarded-For` is believed. */
+  proxies?: string[]
   /** Where a console is; there is none unless it is said. */
   consoleDirectory?: string
 }
@@ -175,12 +177,18 @@ interface ServingSettings {
 /** An instance over HTTP, whatever its dependencies are. */
 export async function serve(
   dependencies: Dependencies,
-  { publicUrl = 'http://127.0.0.1', corsOrigins = [], graphiql = true, consoleDirectory }: ServingSettings = {},
+  {
+    publicUrl = 'http://127.0.0.1',
+    corsOrigins = [],
+    graphiql = true,
+    proxies = [],
+    consoleDirectory,
+  }: ServingSettings = {},
 ): Promise<{ url: string; close(): Promise<void> }> {
   const settings: AppSettings = {
     publicUrl: new URL(publicUrl),
     corsOrigins,
-    trustedProxies: trustedProxies([]),
+    trustedProxies: trustedProxies(proxies),
     graphiql,
     ...(consoleDirectory !== undefined && { consoleDirectory }),
   }

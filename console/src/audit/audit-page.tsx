@@ -8,6 +8,7 @@ import { FilterMenu } from '../interface/filter-menu.tsx'
 import { Notice } from '../interface/notice.tsx'
 import { usePageTitle } from '../interface/page-title.ts'
 import { Pages } from '../interface/pages.tsx'
+import tools from '../interface/tools.module.css'
 import { latchkey } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
 import { auditActions } from './audit-actions.ts'
@@ -38,7 +39,7 @@ export function AuditPage() {
   const { data: page } = events
   return (
     <>
-      <div className={styles.tools}>
+      <div className={tools.tools}>
         <FilterMenu
           name="What"
           options={Object.entries(auditActions)}

@@ -9,6 +9,7 @@ import { FilterMenu } from '../interface/filter-menu.tsx'
 import { Notice } from '../interface/notice.tsx'
 import { usePageTitle } from '../interface/page-title.ts'
 import { Pages } from '../interface/pages.tsx'
+import tools from '../interface/tools.module.css'
 import { useViewer } from '../session/session.ts'
 import { CreatePanel } from './create-panel.tsx'
 import styles from './list-page.module.css'
@@ -41,7 +42,7 @@ export function ListPage() {
 
   return (
     <>
-      <div className={styles.tools}>
+      <div className={tools.tools}>
         <SearchField
           value={view.search ?? ''}
           onSearch={({ search }) => select({ ...view, search }, { replace: true })}
