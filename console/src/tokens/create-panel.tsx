@@ -45,7 +45,8 @@ export function CreatePanel({ opened, onClose }: { opened: boolean; onClose: () 
       // A refused attempt made nothing, and the next one is about another input.
       if (error instanceof RefusalError) idempotencyKey.current = createKey()
     },
-    onSettled: changed,
+    // Not waited for: the value is shown before the list is read anew, and also where that fails.
+    onSettled: () => void changed(),
   })
   const { data: made } = creation
   useLeaveWarning(creation.isPending || isAnswerLost(creation.error))

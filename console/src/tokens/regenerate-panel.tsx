@@ -36,8 +36,8 @@ export function RegeneratePanel({
   const regeneration = useMutation({
     mutationFn: async (overlapSeconds: number) =>
       unwrap((await latchkey.regenerateToken({ input: { id: token.id, overlapSeconds } })).regenerateToken),
-    // Also without an answer: what is shown then tells whether there is a new value.
-    onSettled: changed,
+    // Also without an answer: what is shown then tells whether there is a new value. And not waited for: the value comes first.
+    onSettled: () => void changed(),
   })
   const made = regeneration.data?.secret
   const mayClose = !made && !regeneration.isPending
