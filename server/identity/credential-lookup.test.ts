@@ -3,7 +3,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { DatabaseUnavailable } from '../database/unavailable.ts'
 import { createId } from '../identifiers.ts'
-import { createCredentialLookup, type LookupPool, type Row } from './credential-lookup.ts'
+import { createCredentialLookup, type LookupPool } from './credential-lookup.ts'
+import type { Row } from './credential-rows.ts'
 
 afterEach(() => {
   vi.useRealTimers()
