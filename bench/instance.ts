@@ -1,12 +1,11 @@
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient, type Latchkey } from '@latchkey/sdk'
 import pg from 'pg'
 import { pino } from 'pino'
-import { createApp } from '../server/app.ts'
+import { createHttpServer } from '../server/app.ts'
 import { startEmbeddedDatabase } from '../server/database/embedded.ts'
 import { migrateDatabase } from '../server/database/migrate.ts'
 import { trustedProxies } from '../server/http/client-address.ts'
@@ -57,14 +56,12 @@ export async function openLaboratory(): Promise<Laboratory> {
         log: pino({ level: 'silent' }),
       })
       closing.push(() => dependencies.close())
-      const server = createServer(
-        createApp(dependencies, {
-          publicUrl: new URL('http://127.0.0.1'),
-          corsOrigins: [],
-          trustedProxies: trustedProxies([]),
-          consoleDirectory: builtConsole,
-        }),
-      )
+      const server = createHttpServer(dependencies, {
+        publicUrl: new URL('http://127.0.0.1'),
+        corsOrigins: [],
+        trustedProxies: trustedProxies([]),
+        consoleDirectory: builtConsole,
+      })
       server.listen(0, '127.0.0.1')
       await once(server, 'listening')
       closing.push(async () => {

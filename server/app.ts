@@ -1,20 +1,23 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { BlockList } from 'node:net'
 import { isMigrated } from './database/migrate.ts'
 import type { Dependencies } from './dependencies.ts'
 import { faultStatus } from './fault.ts'
 import { asksForPage, createGraphiQL } from './graphql/graphiql.ts'
 import { createGraphQLServer } from './graphql/server.ts'
-import { answerAndClose, answerFault, answerJson, faultOf } from './http/answer.ts'
+import { Answer, answerAndClose, answerFault, answerJson, commonHeadersFor, faultOf } from './http/answer.ts'
 import { BodyRefused, CallerGone } from './http/body.ts'
 import { clientAddress } from './http/client-address.ts'
 import { openConsoleFiles } from './http/console.ts'
 import { createSessionCookies, isAmbiguous } from './http/credential.ts'
-import { failureMessage, reportFailure } from './http/report-failure.ts'
-import type { Origin } from './identity/principal.ts'
+import { reportFailure } from './http/report-failure.ts'
+import { createRequestLog, type RequestRecord } from './http/request-log.ts'
+import type { RequestOrigin } from './identity/principal.ts'
 import { introspect } from './oauth/introspection.ts'
 
-export interface AppSettings {
+export type HttpServer = Server<typeof IncomingMessage, typeof Answer>
+
+export interface HttpSettings {
   /** Where browsers reach the server; over HTTPS, sessions get a `__Host-` cookie. */
   publicUrl: URL
   corsOrigins: string[]
@@ -26,21 +29,23 @@ export interface AppSettings {
 }
 
 /**
- * Every address of the server. A path is compared to the letter: no decoding, no doubled slash and no other case leads to
+ * The server with every address of it, which does not listen yet. A path is compared to the letter: no decoding, no doubled slash and no other case leads to
  * the same place, so that nothing in front of it can be talked around.
  */
-export function createApp(
+export function createHttpServer(
   dependencies: Dependencies,
-  { publicUrl, corsOrigins, trustedProxies, graphiql = false, consoleDirectory }: AppSettings,
-): RequestListener {
+  { publicUrl, corsOrigins, trustedProxies, graphiql = false, consoleDirectory }: HttpSettings,
+): HttpServer {
+  const requests = createRequestLog(dependencies)
+  const commonHeaders = commonHeadersFor(publicUrl)
   const cookies = createSessionCookies({ publicUrl, corsOrigins })
   const graphql = createGraphQLServer(dependencies, { corsOrigins, cookies, graphiql })
-  const answerGraphiQL = createGraphiQL(dependencies, { isOn: graphiql, cookies, publicUrl })
-  const consoleFiles = openConsoleFiles(consoleDirectory, { publicUrl })
+  const answerGraphiQL = createGraphiQL(dependencies, { isOn: graphiql, cookies })
+  const consoleFiles = openConsoleFiles(consoleDirectory)
 
   const routes: Record<
     string,
-    (request: IncomingMessage, response: ServerResponse, origin: Origin) => Promise<void> | void
+    (request: IncomingMessage, response: Answer, origin: RequestOrigin) => Promise<void> | void
   > = {
     '/graphql': async (request, response, origin) => {
       // Yoga makes an address of it, and would answer one that is none with a stack.
@@ -65,34 +70,53 @@ export function createApp(
     },
   }
 
-  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function serve(request: IncomingMessage, response: Answer, record: RequestRecord): Promise<void> {
+    const { socket, headers } = request
     const [path = ''] = (request.url ?? '').split('?', 1)
     const route = Object.hasOwn(routes, path) ? routes[path] : undefined
-    if (!route && consoleFiles.owns(path)) return consoleFiles.answer(request, response, path)
-    if (!route) return answerFault(response, 404, 'There is nothing at this address.')
-    const { socket, headers } = request
-    await route(request, response, {
-      ipAddress: clientAddress(request, trustedProxies),
-      userAgent: headers['user-agent'] ?? null,
-      isGone: () => socket.destroyed,
+    const isConsole = !route && consoleFiles.owns(path)
+    const ipAddress = clientAddress(request, trustedProxies)
+    const userAgent = headers['user-agent'] ?? null
+    try {
+      if (isConsole) consoleFiles.answer(request, response, path)
+      else if (!route) answerFault(response, 404, 'There is nothing at this address.')
+      else await route(request, response, { ipAddress, userAgent, isGone: () => socket.destroyed, request: record })
+    } catch (error) {
+      if (response.headersSent || error instanceof CallerGone) response.destroy()
+      else if (error instanceof BodyRefused) answerBodyRefused(request, response, error)
+      else answerFault(response, faultStatus.INTERNAL, reportFailure(dependencies, record, error))
+    }
+    requests.end(record, {
+      method: request.method,
+      route: route ? path : isConsole ? 'console' : null,
+      status: response.destroyed ? null : response.statusCode,
+      ipAddress,
     })
   }
 
-  return (request, response) => {
-    serve(request, response).catch((error: unknown) => {
-      if (response.headersSent || error instanceof CallerGone) return response.destroy()
-      if (error instanceof BodyRefused) return answerBodyRefused(request, response, error)
-      const message = failureMessage(reportFailure(dependencies, error))
-      answerFault(response, faultStatus.INTERNAL, message)
-    })
-  }
+  return createServer({ ServerResponse: Answer, ...timeouts }, (request, response) => {
+    const record = requests.begin()
+    response.commonHeaders = [...commonHeaders, 'x-request-id', record.id]
+    void serve(request, response, record)
+  })
+}
+
+/**
+ * In milliseconds. What is slower than the first two is answered 408, and its connection closed. An idle connection is kept
+ * for longer than load balancers keep it, so that it is they who close it.
+ */
+const timeouts = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 1_000,
+  keepAliveTimeout: 75_000,
 }
 
 function isJson(request: IncomingMessage): boolean {
   return /^application\/json *(;|$)/i.test(request.headers['content-type'] ?? '')
 }
 
-function answerBodyRefused(request: IncomingMessage, response: ServerResponse, { status, message }: BodyRefused): void {
+function answerBodyRefused(request: IncomingMessage, response: Answer, { status, message }: BodyRefused): void {
   if (status === 413) answerAndClose(request, response, status, faultOf(status, message))
   else answerFault(response, status, message)
 }

@@ -65,7 +65,7 @@ describe('the settings', () => {
       SIGN_IN_LIMIT_BY_ACCOUNT: '5',
       SIGN_IN_LIMIT_BY_ADDRESS: '0',
       TOKEN_CREATION_LIMIT: '60',
-      INTROSPECTION_LIMIT: '1000000',
+      VERIFICATION_LIMIT: '1000000',
       EXPIRED_TOKEN_RETENTION_DAYS: '0',
       DATA_DIRECTORY: '/var/lib/latchkey',
       BOOTSTRAP_ORGANIZATION: 'Acme',
@@ -82,7 +82,7 @@ describe('the settings', () => {
       graphiql: false,
       logLevel: 'debug',
       tokenPrefix: 'acme',
-      rateLimits: { signInsByAccount: 5, signInsByAddress: 0, secrets: 60, introspections: 1_000_000 },
+      rateLimits: { signInsByAccount: 5, signInsByAddress: 0, secrets: 60, verifications: 1_000_000 },
       expiredTokenRetentionDays: 0,
       dataDirectory: '/var/lib/latchkey',
       bootstrap: { organization: 'Acme', email: 'ada@acme.example', password: 'correct horse battery' },
@@ -153,7 +153,7 @@ describe('the settings', () => {
     ['SIGN_IN_LIMIT_BY_ACCOUNT', 'is not a whole number from 0 to 1000000.', ['-1', '1.5', '1000001', 'canary']],
     ['SIGN_IN_LIMIT_BY_ADDRESS', 'is not a whole number from 0 to 1000000.', ['-1', '1000001', 'canary']],
     ['TOKEN_CREATION_LIMIT', 'is not a whole number from 0 to 1000000.', ['-1', '1000001', 'canary', 'off']],
-    ['INTROSPECTION_LIMIT', 'is not a whole number from 0 to 1000000.', ['-1', '1000001', 'canary', 'none']],
+    ['VERIFICATION_LIMIT', 'is not a whole number from 0 to 1000000.', ['-1', '1000001', 'canary', 'none']],
     ['EXPIRED_TOKEN_RETENTION_DAYS', 'is not a whole number from 0 to 36500.', ['-1', '36501', 'canary', 'for ever']],
   ]
   for (const [name, takes, values] of bad) {

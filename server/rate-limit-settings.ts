@@ -6,8 +6,8 @@ export interface RateLimitSettings {
   signInsByAddress: number
   /** Tokens that one caller creates or regenerates, and resets of their access token, in a minute. */
   secrets: number
-  /** Introspections by one service, in a minute. */
-  introspections: number
+  /** Tokens that one service verifies, by introspection and over GraphQL, in a minute. */
+  verifications: number
 }
 
 /** An office shares an address, so that there is room for a hundred people who each mistype once. */
@@ -15,5 +15,5 @@ export const defaultRateLimits: RateLimitSettings = {
   signInsByAccount: 10,
   signInsByAddress: 100,
   secrets: 600,
-  introspections: 0,
+  verifications: 0,
 }

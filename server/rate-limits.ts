@@ -1,16 +1,16 @@
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible'
-import { principalId } from './audit/record-event.ts'
 import type { Database } from './database/pool.ts'
 import type { Acting } from './dependencies.ts'
 import { RateLimited } from './fault.ts'
 import { addressBlock } from './http/client-address.ts'
+import { type Principal, principalId } from './identity/principal.ts'
 import type { RateLimitSettings } from './rate-limit-settings.ts'
 import type { Digester } from './tokens/secret.ts'
 
 /** Bounds how often something is done, on all instances together. Throws what the database throws where it is away. */
 export interface RateLimit {
-  /** Counts once. Gives the seconds to wait, or null where it may be done. Without a limit, asks nobody. */
-  count(whose: string): Promise<number | null>
+  /** Counts once, or as often as is said. Gives the seconds to wait, or null where it may be done. Without a limit, asks nobody. */
+  count(whose: string, times?: number): Promise<number | null>
   /** Counts once less, for what turned out not to count. */
   giveBack(whose: string): Promise<void>
   /** Forgets all that was counted. */
@@ -38,7 +38,7 @@ export function createRateLimits(
       keyOf: addressBlock,
     }),
     secrets: limit({ ...rates, purpose: 'secrets issued', most: most.secrets }),
-    introspections: limit({ ...rates, purpose: 'introspections', most: most.introspections }),
+    verifications: limit({ ...rates, purpose: 'verifications', most: most.verifications }),
   }
 }
 
@@ -75,9 +75,9 @@ function createRateLimit(
   // The tables keep no address of anyone, neither where mail goes nor where requests come from.
   const digestOf = (whose: string) => digester.digestOf(purpose, keyOf(whose)).toString('base64url')
   return {
-    async count(whose) {
+    async count(whose, times = 1) {
       try {
-        await limiter.consume(digestOf(whose))
+        await limiter.consume(digestOf(whose), times)
         return null
       } catch (error) {
         if (error instanceof RateLimiterRes) return Math.max(1, Math.ceil(error.msBeforeNext / 1000))
@@ -98,5 +98,17 @@ export async function countSecret({ limits, principal }: Acting): Promise<void> 
   const retryAfterSeconds = await limits.secrets.count(principalId(principal))
   if (retryAfterSeconds !== null) {
     throw new RateLimited('Too many tokens were created, regenerated or reset within a minute.', retryAfterSeconds)
+  }
+}
+
+/** Before a verdict is given about so many tokens. Throws `RateLimited` where the caller has asked about too many within the minute. */
+export async function countVerifications(
+  { limits, principal }: { limits: RateLimits; principal: Principal | null },
+  times: number,
+): Promise<void> {
+  if (!principal) return
+  const retryAfterSeconds = await limits.verifications.count(principalId(principal), times)
+  if (retryAfterSeconds !== null) {
+    throw new RateLimited('Too many tokens were verified within a minute.', retryAfterSeconds)
   }
 }

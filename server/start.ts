@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { createServer, type Server } from 'node:http'
 import type { Logger } from 'pino'
-import { createApp } from './app.ts'
+import { createHttpServer, type HttpServer } from './app.ts'
 import { BadSetting, type Config } from './config.ts'
 import type { Dependencies } from './dependencies.ts'
 import { Foreseen } from './explain.ts'
@@ -31,11 +30,7 @@ export async function start(
 ): Promise<Running> {
   const { dependencies, close } = await openConfigured(config, { log, announce })
   try {
-    const server = createServer(createApp(dependencies, { ...config, consoleDirectory: builtConsole }))
-    server.requestTimeout = 30_000
-    server.headersTimeout = 10_000
-    // Longer than load balancers keep an idle connection, so that it is they who close it.
-    server.keepAliveTimeout = 75_000
+    const server = createHttpServer(dependencies, { ...config, consoleDirectory: builtConsole })
     await listen(server, config)
     try {
       // Not before it listens: where the port is taken, nobody would ever be shown the password.
@@ -82,7 +77,7 @@ async function openFirst(dependencies: Dependencies, config: Config): Promise<Fi
   })
 }
 
-async function listen(server: Server, { host, port }: Config): Promise<void> {
+async function listen(server: HttpServer, { host, port }: Config): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -109,14 +104,14 @@ const listenProblems: Record<string, (host: string, port: number) => string> = {
 }
 
 /** A server that listens everywhere is reached here, too, under an address that a browser takes. */
-function addressOf(server: Server, config: Config): string {
+function addressOf(server: HttpServer, config: Config): string {
   const bound = server.address()
   const port = typeof bound === 'object' && bound ? bound.port : config.port
   const host = config.host === '0.0.0.0' ? '127.0.0.1' : config.host === '::' ? '::1' : config.host
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-async function drain(server: Server, { invalidations }: Dependencies): Promise<void> {
+async function drain(server: HttpServer, { invalidations }: Dependencies): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   // Streams never end by themselves.
   await invalidations.close()

@@ -177,7 +177,7 @@ describe('the console', () => {
     for (const path of ['/', '/sign-in', '/assets/index-Ab_12-cd.js']) {
       const [head, whole] = [await get(path, {}, 'HEAD'), await get(path)]
       expect(head).toMatchObject({ status: 200, text: '' })
-      const { date: _then, ...headers } = head.headers
+      const { date: _then, 'x-request-id': _id, ...headers } = head.headers
       expect(whole.headers).toMatchObject(headers)
       for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
         const refused = await get(path, {}, method)
@@ -213,7 +213,7 @@ describe('the console', () => {
     const secure = await serve(world.dependencies, { publicUrl, consoleDirectory: directory })
     for (const path of ['/', '/icon.svg']) {
       const { headers } = await get(path, {}, 'GET', secure.url)
-      expect(headers['strict-transport-security']).toBe('max-age=31536000')
+      expect(headers['strict-transport-security']).toBe('max-age=31536000; includeSubDomains')
     }
     await secure.close()
   })

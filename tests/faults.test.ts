@@ -169,7 +169,7 @@ describe('an error that nobody foresaw', () => {
     const { status, text, logged } = await answerTo(error, (url) => ask(url, signIn))
     expect(status).toBe(500)
     const { errors } = JSON.parse(text)
-    const reference = /reference: ([0-9a-f]{12})\.$/.exec(errors[0].message)?.[1]
+    const reference = /reference: ([0-9a-f]{24})\.$/.exec(errors[0].message)?.[1]
     expect(errors).toEqual([
       {
         message: `Something went wrong on our side. Tell the operator this reference: ${reference}.`,
@@ -178,7 +178,10 @@ describe('an error that nobody foresaw', () => {
         extensions: { code: 'INTERNAL' },
       },
     ])
-    expect(logged).toMatchObject([{ level: 50, reference, error: `signIn: Error: ${error.message}` }])
+    expect(logged).toMatchObject([
+      { level: 50, request: reference, error: `signIn: Error: ${error.message}` },
+      { level: 40, request: reference, status: 500, operations: ['signIn'], refusals: ['INTERNAL'] },
+    ])
     expect(String(logged[0]?.stack)).toMatch(/^ +at /)
     expect(String(logged[0]?.stack)).not.toContain('second line')
   })
@@ -192,7 +195,7 @@ describe('an error that nobody foresaw', () => {
     for (const error of quoting) {
       const { status, text, logged } = await answerTo(error, (url) => ask(url, signIn))
       expect(status).toBe(500)
-      expect(logged).toHaveLength(1)
+      expect(logged).toHaveLength(2)
       expect(text + JSON.stringify(logged)).not.toContain('lki_inside')
     }
   })
@@ -219,7 +222,10 @@ describe('an error that nobody foresaw', () => {
     expect(status).toBe(500)
     const { error, error_description: description } = JSON.parse(text)
     expect(error).toBe('server_error')
-    const reference = /^Something went wrong on our side\. .+ reference: ([0-9a-f]{12})\.$/.exec(description)?.[1]
-    expect(JSON.parse(logged[0] ?? '{}')).toMatchObject({ reference, error: 'Error: the index is upside down' })
+    const reference = /^Something went wrong on our side\. .+ reference: ([0-9a-f]{24})\.$/.exec(description)?.[1]
+    expect(JSON.parse(logged[0] ?? '{}')).toMatchObject({
+      request: reference,
+      error: 'Error: the index is upside down',
+    })
   })
 })

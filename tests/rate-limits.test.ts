@@ -193,9 +193,9 @@ const ask = async (world: World, secret: string, url = world.url) =>
     body: new URLSearchParams({ token: 'lki_nothing' }),
   })
 
-describe('introspection', () => {
+describe('verification', () => {
   it('is limited by service, where a limit is set, on all instances together', async () => {
-    await using limited = await openLimited({ introspections: 3 })
+    await using limited = await openLimited({ verifications: 3 })
     const { world, other } = limited
     const { secret } = world.service
     for (const url of [world.url, other.url, world.url]) expect((await ask(world, secret, url)).status).toBe(200)
@@ -206,13 +206,29 @@ describe('introspection', () => {
     expect(body).toEqual({
       error: 'rate_limited',
       error_description: expect.stringMatching(
-        /^This service introspects more often than it may\. Try again in (\d+ seconds|a second)\.$/,
+        /^Too many tokens were verified within a minute\. Try again in (\d+ seconds|a second)\.$/,
       ),
     })
     const another = await addService(world.dependencies, 'another')
     expect((await ask(world, another)).status).toBe(200)
     // Who is nobody's service takes nothing from anyone.
     expect((await ask(world, 'lkv_unknown')).status).toBe(401)
+  })
+
+  it('counts every token, however they are asked about', async () => {
+    await using limited = await openLimited({ verifications: 10 })
+    const { world } = limited
+    const { verifyToken, verifyTokenDigests } = world.service
+    const digests = Array.from({ length: 8 }, (_, nth) => String(nth).repeat(64))
+    expect((await verifyTokenDigests({ digests })).verifyTokenDigests).toHaveLength(8)
+    await verifyToken({ token: 'lki_nothing' })
+    expect((await ask(world, world.service.secret)).status).toBe(200)
+    for (const more of [() => verifyToken({ token: 'lki_nothing' }), () => verifyTokenDigests({ digests })]) {
+      const error: unknown = await more().catch((reason: unknown) => reason)
+      expect(error).toMatchObject({ code: 'RATE_LIMITED', status: 429 })
+      expect(String(error)).toContain('Too many tokens were verified within a minute.')
+    }
+    expect((await ask(world, world.service.secret)).status).toBe(429)
   })
 
   it('asks the database nothing more where no limit is set', async () => {
@@ -232,7 +248,7 @@ describe('a limit that the database cannot be asked about', () => {
     const gone = new pg.Pool({ connectionString: world.databaseUrl })
     await gone.end()
     const database = { ...dependencies.database, server: gone }
-    const limits = createRateLimits({ ...dependencies, database }, { ...defaultRateLimits, introspections: 10 })
+    const limits = createRateLimits({ ...dependencies, database }, { ...defaultRateLimits, verifications: 10 })
     const { url, close } = await serve({ ...dependencies, limits })
     const introspection = await ask(world, world.service.secret, url)
     expect(introspection.status).toBe(503)

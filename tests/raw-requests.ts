@@ -63,7 +63,15 @@ export async function openRawRequests(): Promise<RawRequests> {
       /\bat .+:\d+:\d+|node_modules|file:\/\/|\.ts\b|\bselect\b.+\bfrom\b|\binsert into\b|SQLSTATE|\$1/,
     )
     expect(headers['content-type']).toMatch(/^application\/(json|graphql-response\+json)(;|$)/)
-    expect(headers).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+    expect(headers).toMatchObject({
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+      'x-frame-options': 'DENY',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'cross-origin-resource-policy': 'same-origin',
+      'x-request-id': expect.stringMatching(/^[0-9a-f]{24}$/),
+    })
     const body: unknown = JSON.parse(text)
     const { errors, error, error_description: description, data } = isRecord(body) ? body : {}
     const faults = (Array.isArray(errors) ? errors : []).filter(isRecord)

@@ -156,7 +156,7 @@ describe('the README', () => {
       SIGN_IN_LIMIT_BY_ACCOUNT: String(defaults.rateLimits.signInsByAccount),
       SIGN_IN_LIMIT_BY_ADDRESS: String(defaults.rateLimits.signInsByAddress),
       TOKEN_CREATION_LIMIT: String(defaults.rateLimits.secrets),
-      INTROSPECTION_LIMIT: String(defaults.rateLimits.introspections),
+      VERIFICATION_LIMIT: String(defaults.rateLimits.verifications),
       EXPIRED_TOKEN_RETENTION_DAYS: String(defaults.expiredTokenRetentionDays),
       DATA_DIRECTORY: defaults.dataDirectory,
     })

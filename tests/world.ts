@@ -1,10 +1,9 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
 import { createClient, type Latchkey } from '@latchkey/sdk'
 import pg from 'pg'
 import { pino } from 'pino'
 import { inject } from 'vitest'
-import { type AppSettings, createApp } from '../server/app.ts'
+import { createHttpServer, type HttpSettings } from '../server/app.ts'
 import type { Dependencies } from '../server/dependencies.ts'
 import { trustedProxies } from '../server/http/client-address.ts'
 import type { OrganizationId } from '../server/identifiers.ts'
@@ -185,14 +184,14 @@ export async function serve(
     consoleDirectory,
   }: ServingSettings = {},
 ): Promise<{ url: string; close(): Promise<void> }> {
-  const settings: AppSettings = {
+  const settings: HttpSettings = {
     publicUrl: new URL(publicUrl),
     corsOrigins,
     trustedProxies: trustedProxies(proxies),
     graphiql,
     ...(consoleDirectory !== undefined && { consoleDirectory }),
   }
-  const server = createServer(createApp(dependencies, settings))
+  const server = createHttpServer(dependencies, settings)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

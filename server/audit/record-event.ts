@@ -3,7 +3,7 @@ import { auditEvents, auditHeads } from '../database/tables.ts'
 import type { Transaction } from '../database/with-organization.ts'
 import type { Clock, RandomBytes } from '../dependencies.ts'
 import { createId, type OrganizationId } from '../identifiers.ts'
-import type { OrganizationPrincipal, Origin } from '../identity/principal.ts'
+import { type OrganizationPrincipal, type Origin, principalId } from '../identity/principal.ts'
 import type { Digester } from '../tokens/secret.ts'
 import { hashOf, linkAfter } from './chain.ts'
 
@@ -141,8 +141,4 @@ export async function recordAction(
     origin,
     target,
   })
-}
-
-export function principalId(principal: OrganizationPrincipal): string {
-  return principal.kind === 'member' ? principal.memberId : principal.tokenId
 }

@@ -14,8 +14,9 @@ import { recordAction } from '../audit/record-event.ts'
 import { withOrganization } from '../database/with-organization.ts'
 import type { Acting } from '../dependencies.ts'
 import { Fault } from '../fault.ts'
-import type { Principal } from '../identity/principal.ts'
+import { type Principal, principalId } from '../identity/principal.ts'
 import { type OrganizationRole, organizationRoles } from '../organizations/roles.ts'
+import { Refusal } from '../refusal.ts'
 import type { Context } from './context.ts'
 
 const accessDirective = z.discriminatedUnion('name', [
@@ -73,18 +74,31 @@ export function enforceAccess(schema: GraphQLSchema): GraphQLSchema {
         const { subscribe } = field
         if (!subscribe) throw new Error(`Subscription.${field.name} has no subscribe function.`)
         field.subscribe = async (source, args, context: Context, info) => {
+          context.origin.request?.operations.push(field.name)
           await requireAccess(access, context, field.name)
           return subscribe(source, args, context, info)
         }
       } else {
         field.resolve = async (source, args, context: Context, info) => {
+          const { request } = context.origin
+          request?.operations.push(field.name)
           await requireAccess(access, context, field.name)
-          return resolve(source, args, context, info)
+          const answer: unknown = await resolve(source, args, context, info)
+          const refusal = refusalName(answer)
+          if (refusal) request?.refusals.push(refusal)
+          return answer
         }
       }
     }
   }
   return schema
+}
+
+/** Pothos hands a refusal on within a proxy, which is no instance of its class. */
+function refusalName(answer: unknown): string | null {
+  if (typeof answer !== 'object' || answer === null) return null
+  const type: unknown = answer.constructor
+  return typeof type === 'function' && type.prototype instanceof Refusal ? type.name : null
 }
 
 /** Whether the caller could also ask the Query's field of that name. */
@@ -139,7 +153,8 @@ export async function recordDenial(acting: Acting<Principal>, name: string): Pro
       recordAction(transaction, { ...acting, principal }, 'access.denied', { name, id: null }),
     )
   }
-  acting.log.warn({ field: name, principal: principal.name }, 'access denied')
+  const { log, origin } = acting
+  log.warn({ request: origin.request?.id, principal: principalId(principal), field: name }, 'access denied')
 }
 
 function unauthenticated({ credentialRefused }: Context): Fault {

@@ -35,7 +35,8 @@ const mostProblems = 20
 
 /**
  * Says what is wrong with a document or its variables, and where, by the rule that was broken and the contract. The
- * messages of graphql-js are not passed on: they quote what the caller sent.
+ * messages of graphql-js are not passed on: they quote what the caller sent. Of the contract, they name what was asked for
+ * and what is required; whoever may explore the rest has introspection for it.
  */
 export function explainRequests(schema: GraphQLSchema): Plugin {
   const explainVariables = createVariableExplainer(schema)
@@ -85,6 +86,9 @@ function whichOperation(name: string | null | undefined): string {
     ? 'The document has no operation of the name given in “operationName”.'
     : 'The document has no operation, or several: give the name of the one to run in “operationName”.'
 }
+
+/** Where a name is to be found that was not. */
+const contract = 'Latchkey’s schema.graphql has the contract.'
 
 // ── Documents ──
 
@@ -152,16 +156,13 @@ function explained(rule: ValidationRule): ValidationRule {
 function unknownField(context: ValidationContext): string {
   const type = context.getParentType()
   if (!type) return 'there is no such field.'
-  const has = 'getFields' in type ? `It has ${list(Object.keys(type.getFields()))}` : 'It has none of its own'
-  const types = isAbstractType(type) ? context.getSchema().getPossibleTypes(type) : []
-  const more = types.length > 0 ? `; write “... on” for those of ${list(types.map(({ name }) => name))}` : ''
-  return `“${type.name}” has no such field. ${has}${more}.`
+  const ofItsTypes = isAbstractType(type) ? ' Those of its types are selected by “... on”.' : ''
+  return `“${type.name}” has no such field.${ofItsTypes} ${contract}`
 }
 
 function unknownArgument(context: ValidationContext): string {
   const taker = context.getDirective() ?? context.getFieldDef()
-  const names = taker?.args.map(({ name }) => name) ?? []
-  return `“${taker?.name ?? ''}” takes no such argument. It takes ${names.length > 0 ? list(names) : 'none'}.`
+  return `“${taker?.name ?? ''}” takes no such argument. ${contract}`
 }
 
 function missingArguments(context: ValidationContext, node: ASTNode | undefined): string {
@@ -188,9 +189,7 @@ function wrongValue(context: ValidationContext, node: ASTNode | undefined): stri
 
 function unknownInputField(type: GraphQLInputType | null | undefined): string {
   const object = type && getNamedType(type)
-  return isInputObjectType(object)
-    ? `“${object.name}” has no such field. It has ${list(Object.keys(object.getFields()))}.`
-    : 'there is no such field.'
+  return isInputObjectType(object) ? `“${object.name}” has no such field. ${contract}` : 'there is no such field.'
 }
 
 const conjunction = new Intl.ListFormat('en', { style: 'long', type: 'conjunction' })
@@ -208,11 +207,7 @@ const scalars: Record<string, string> = {
 function expected(type: GraphQLInputType): string {
   if (isNonNullType(type)) return expected(type.ofType)
   if (isListType(type)) return `a list, in which each is ${expected(type.ofType)}`
-  if (isEnumType(type))
-    return `one of ${type
-      .getValues()
-      .map(({ name }) => name)
-      .join(', ')}`
+  if (isEnumType(type)) return `a value of “${type.name}”`
   if (isInputObjectType(type)) return `an object with fields of “${type.name}”`
   return scalars[type.name] ?? `a “${type.name}”`
 }
@@ -281,7 +276,7 @@ function wrongInput(type: GraphQLInputType, value: unknown): string {
     )
     return missing.length > 0
       ? `needs ${list(missing.map(({ name }) => name))}.`
-      : `has a field that “${object.name}” does not have. It has ${list(Object.keys(fields))}.`
+      : `has a field that “${object.name}” does not have. ${contract}`
   }
   return `has to be ${expected(type)}.`
 }

@@ -1,13 +1,13 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { isUnavailable } from '../database/unavailable.ts'
 import type { Dependencies } from '../dependencies.ts'
 import { unavailable } from '../fault.ts'
-import { commonHeaders } from '../http/answer.ts'
+import type { Answer } from '../http/answer.ts'
 import { readPageSession, type SessionCookies } from '../http/credential.ts'
 import { answerPage, pageHeaders, sourceHash } from '../http/page.ts'
-import { authenticate, type Origin } from '../identity/principal.ts'
+import { authenticate, type RequestOrigin } from '../identity/principal.ts'
 import { recordDenial } from './access.ts'
 import { mayExplore } from './exploring.ts'
 import { readyQueries } from './ready-queries.ts'
@@ -19,27 +19,27 @@ export const asksForPage = ({ method, headers }: IncomingMessage) =>
 /** GraphiQL for owners and super admins, signed in by the console’s session; for everyone else, a page that says why not. */
 export function createGraphiQL(
   dependencies: Dependencies,
-  { isOn, cookies, publicUrl }: { isOn: boolean; cookies: SessionCookies; publicUrl: URL },
-): (request: IncomingMessage, response: ServerResponse, origin: Origin) => Promise<void> {
+  { isOn, cookies }: { isOn: boolean; cookies: SessionCookies },
+): (request: IncomingMessage, response: Answer, origin: RequestOrigin) => Promise<void> {
   let rendered: Promise<RenderedPage> | null = null
 
-  async function answer(request: IncomingMessage, response: ServerResponse, origin: Origin): Promise<void> {
-    if (!isOn) return answerPage(response, 404, switchedOff, { publicUrl })
+  async function answer(request: IncomingMessage, response: Answer, origin: RequestOrigin): Promise<void> {
+    if (!isOn) return answerPage(response, 404, switchedOff)
     const secret = readPageSession(request, cookies)
     const principal = secret === null ? null : await authenticate(dependencies, secret, origin)
     if (!principal) {
-      response.writeHead(302, { ...commonHeaders, location: '/sign-in?next=%2Fgraphql' }).end()
+      response.setCommonHeaders().writeHead(302, { location: '/sign-in?next=%2Fgraphql' }).end()
       return
     }
     if (!mayExplore(principal)) {
       await recordDenial({ ...dependencies, principal, origin }, 'GraphiQL')
-      return answerPage(response, 403, notForYou, { publicUrl })
+      return answerPage(response, 403, notForYou)
     }
     rendered ??= renderPage()
     const { html, gzipped, policy } = await rendered
     const compressed = /\bgzip\b/.test(String(request.headers['accept-encoding']))
-    response.writeHead(200, {
-      ...pageHeaders(policy, publicUrl),
+    response.setCommonHeaders().writeHead(200, {
+      ...pageHeaders(policy),
       'content-type': 'text/html; charset=utf-8',
       ...(compressed && { 'content-encoding': 'gzip' }),
       vary: 'Accept-Encoding',
@@ -53,7 +53,7 @@ export function createGraphiQL(
       await answer(request, response, origin)
     } catch (error) {
       if (!isUnavailable(error)) throw error
-      answerPage(response, 503, away, { publicUrl, headers: { 'retry-after': '1' } })
+      answerPage(response, 503, away, { 'retry-after': '1' })
     }
   }
 }

@@ -6,8 +6,8 @@ import { presentError } from './present-error.ts'
 import { RequestProblem } from './request-problem.ts'
 
 const secret = 'lki_inside'
-const dependencies = { log: pino({ level: 'silent' }), randomBytes: (size: number) => Buffer.alloc(size, 0xab) }
-const present = (error: GraphQLError) => presentError(error, dependencies)
+const log = pino({ level: 'silent' })
+const present = (error: GraphQLError) => presentError(error, { log }, { id: 'abababababab' })
 
 describe('an error on its way out', () => {
   it('has the code and the words of a fault, and the status of that code', () => {

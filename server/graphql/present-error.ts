@@ -2,7 +2,8 @@ import { GraphQLError, Kind } from 'graphql'
 import { isUnavailable, sqlState } from '../database/unavailable.ts'
 import type { Dependencies } from '../dependencies.ts'
 import { Fault, type FaultCode, faultStatus, RateLimited, unavailable } from '../fault.ts'
-import { failureMessage, nameError, reportFailure } from '../http/report-failure.ts'
+import { nameError, reportFailure } from '../http/report-failure.ts'
+import type { RequestRecord } from '../http/request-log.ts'
 import { Refusal } from '../refusal.ts'
 import { RequestProblem, UnknownDocument } from './request-problem.ts'
 
@@ -12,7 +13,8 @@ import { RequestProblem, UnknownDocument } from './request-problem.ts'
  */
 export function presentError(
   error: GraphQLError,
-  dependencies: Pick<Dependencies, 'log' | 'randomBytes'>,
+  { log }: Pick<Dependencies, 'log'>,
+  request: Pick<RequestRecord, 'id'>,
 ): GraphQLError {
   const root = rootOf(error)
   if (root instanceof RateLimited) return presentRateLimited(error, root)
@@ -20,12 +22,12 @@ export function presentError(
   if (root instanceof UnknownDocument) return present(error, 'PERSISTED_QUERY_NOT_FOUND', root.message, httpOf(root))
   if (root instanceof RequestProblem) return present(error, 'BAD_REQUEST', root.message, httpOf(root))
   if (isUnavailable(root)) {
-    dependencies.log.warn({ error: nameError(root) }, 'the database is unavailable')
+    log.warn({ request: request.id, error: nameError(root) }, 'the database is unavailable')
     const { code, message } = unavailable()
     return present(error, code, message)
   }
   if (unfitValues.has(sqlState(root) ?? '')) {
-    dependencies.log.warn({ error: nameError(root) }, 'a request held a value that the database cannot take')
+    log.warn({ request: request.id, error: nameError(root) }, 'a request held a value that the database cannot take')
     return present(
       error,
       'BAD_REQUEST',
@@ -42,7 +44,7 @@ export function presentError(
   const [node] = error.nodes ?? []
   const field = node?.kind === Kind.FIELD ? `${node.name.value}: ` : ''
   const undeclared = root instanceof Refusal ? 'a refusal that its field does not declare: ' : ''
-  return present(error, 'INTERNAL', failureMessage(reportFailure(dependencies, root, field + undeclared)))
+  return present(error, 'INTERNAL', reportFailure({ log }, request, root, field + undeclared))
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { type DocumentNode, type ExecutionResult, GraphQLError } from 'graphql'
 import {
   _createLRUCache,
@@ -10,10 +10,10 @@ import {
 } from 'graphql-yoga'
 import type { Dependencies } from '../dependencies.ts'
 import { Fault } from '../fault.ts'
-import { commonHeaders } from '../http/answer.ts'
+import type { Answer } from '../http/answer.ts'
 import { readBody } from '../http/body.ts'
 import { readCredential, type SessionCookies } from '../http/credential.ts'
-import { authenticate, type Origin } from '../identity/principal.ts'
+import { authenticate, type RequestOrigin } from '../identity/principal.ts'
 import { recordDenial } from './access.ts'
 import type { Context, SessionCookie } from './context.ts'
 import { explainRequests } from './explain-requests.ts'
@@ -28,7 +28,7 @@ import { buildSchema } from './schema.ts'
 
 /** What goes with each request. */
 interface Incoming {
-  origin: Origin
+  origin: RequestOrigin
   /** `Set-Cookie` headers that the answer should carry. */
   setCookies: string[]
 }
@@ -40,7 +40,7 @@ const endpoint = 'http://latchkey/graphql'
 const longestKeptDocument = 10_000
 
 /** Answers a request for `/graphql`. Rejects with what `readBody` throws. */
-export type GraphQLServer = (request: IncomingMessage, response: ServerResponse, origin: Origin) => Promise<void>
+export type GraphQLServer = (request: IncomingMessage, response: Answer, origin: RequestOrigin) => Promise<void>
 
 /** What programs send as “Accept”, and what they are answered with. Whatever else is asked for, Yoga negotiates. */
 const plainAnswers = new Map([
@@ -63,18 +63,21 @@ export function createGraphQLServer(
   const verifications = compileVerifications(schema, persisted)
   const lookAhead = createLookAhead(dependencies, verifications)
 
-  const presentErrors: Plugin = {
-    onResultProcess({ result, setResult, resultProcessor, setResultProcessor }) {
+  const presentErrors: Plugin<object, Incoming> = {
+    onResultProcess({ result, setResult, resultProcessor, setResultProcessor, serverContext: { origin } }) {
       if (!resultProcessor) setResultProcessor(processRegularResult, 'application/json')
       if (Array.isArray(result)) return
-      if (!isAsyncIterable(result)) setResult(present(result))
-      else if (!resultProcessor) setResult(present(endStream(result)))
+      if (!isAsyncIterable(result)) setResult(present(result, origin))
+      else if (!resultProcessor) setResult(present(endStream(result), origin))
     },
   }
 
-  function present(result: ExecutionResult): ExecutionResult {
+  function present(result: ExecutionResult, { request }: RequestOrigin): ExecutionResult {
     const { errors, ...rest } = result
-    return errors ? { errors: errors.map((error) => presentError(error, dependencies)), ...rest } : result
+    if (!errors) return result
+    const presented = errors.map((error) => presentError(error, dependencies, request))
+    for (const { extensions } of presented) request.refusals.push(String(extensions.code))
+    return { errors: presented, ...rest }
   }
   const headerSetter: Plugin<object, Incoming> = {
     onResponse({ response, serverContext }) {
@@ -174,8 +177,8 @@ export function createGraphQLServer(
     await answerProgram(request, response, { text, mediaType, origin })
   }
 
-  async function answerByYoga(request: IncomingMessage, response: ServerResponse, origin: Origin): Promise<void> {
-    for (const [name, value] of Object.entries(commonHeaders)) response.setHeader(name, value)
+  async function answerByYoga(request: IncomingMessage, response: Answer, origin: RequestOrigin): Promise<void> {
+    response.setCommonHeaders()
     await yoga(request, response, { origin, setCookies: [] })
   }
 
@@ -185,21 +188,23 @@ export function createGraphQLServer(
    */
   async function answerProgram(
     request: IncomingMessage,
-    response: ServerResponse,
-    { text, mediaType, origin }: { text: string; mediaType: string; origin: Origin },
+    response: Answer,
+    { text, mediaType, origin }: { text: string; mediaType: string; origin: RequestOrigin },
   ): Promise<void> {
     const incoming: Incoming = { origin, setCookies: [] }
     const headers: Record<string, string> = {}
     for (const [name, value] of Object.entries(request.headers)) if (typeof value === 'string') headers[name] = value
     const result = await execute(text, new yoga.fetchAPI.Request(endpoint, { method: 'POST', headers }), incoming)
-    const answer = processRegularResult(present(result), yoga.fetchAPI, mediaType)
+    const answer = processRegularResult(present(result, origin), yoga.fetchAPI, mediaType)
     const body = await answer.text()
-    response.writeHead(answer.status, {
-      ...commonHeaders,
-      ...Object.fromEntries(answer.headers),
-      ...(incoming.setCookies.length > 0 && { 'set-cookie': incoming.setCookies }),
-      'content-length': Buffer.byteLength(body),
-    })
+    response.writeHead(answer.status, [
+      ...response.commonHeaders,
+      ...Object.entries({
+        ...Object.fromEntries(answer.headers),
+        'content-length': String(Buffer.byteLength(body)),
+      }).flat(),
+      ...incoming.setCookies.flatMap((cookie) => ['set-cookie', cookie]),
+    ])
     response.end(body)
   }
 

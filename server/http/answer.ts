@@ -1,31 +1,51 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 
-/** Answers are for the caller alone, are what they say they are, and are no page to be framed. */
-export const commonHeaders = {
-  'cache-control': 'no-store',
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'x-frame-options': 'DENY',
-} as const
+/** An answer on its way, with the headers that every one carries. The server makes them of this class. */
+export class Answer extends ServerResponse {
+  /** Names and values in turn, as Node writes them fastest. */
+  commonHeaders: readonly string[] = []
 
-/** Names and values in turn, as Node writes them fastest. */
-const jsonHeaders = Object.entries({ ...commonHeaders, 'content-type': 'application/json' }).flat()
+  /** For whoever then adds to them, or sets some otherwise, one by one. */
+  setCommonHeaders(): this {
+    for (let at = 0; at < this.commonHeaders.length; at += 2) {
+      this.setHeader(this.commonHeaders[at] ?? '', this.commonHeaders[at + 1] ?? '')
+    }
+    return this
+  }
+}
 
-export function answerJson(
-  response: ServerResponse,
-  status: number,
-  body: object,
-  headers: Record<string, string> = {},
-): void {
+/**
+ * Answers are for the caller alone, are what they say they are, and are no page: not to be framed, nor to run anything, nor
+ * to be read by another site’s. Over HTTPS, browsers are to come by nothing else for a year.
+ */
+export function commonHeadersFor(publicUrl: URL): readonly string[] {
+  return Object.entries({
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    'x-frame-options': 'DENY',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'cross-origin-resource-policy': 'same-origin',
+    ...(publicUrl.protocol === 'https:' && { 'strict-transport-security': 'max-age=31536000; includeSubDomains' }),
+  }).flat()
+}
+
+export function answerJson(response: Answer, status: number, body: object, headers: Record<string, string> = {}): void {
   const text = JSON.stringify(body)
-  const length = String(Buffer.byteLength(text))
-  response.writeHead(status, [...jsonHeaders, 'content-length', length, ...Object.entries(headers).flat()])
+  response.writeHead(status, [
+    ...response.commonHeaders,
+    'content-type',
+    'application/json',
+    'content-length',
+    String(Buffer.byteLength(text)),
+    ...Object.entries(headers).flat(),
+  ])
   response.end(text)
 }
 
 /** In the form in which GraphQL clients expect an error, whatever address it is for. */
 export function answerFault(
-  response: ServerResponse,
+  response: Answer,
   status: number,
   message: string,
   headers: Record<string, string> = {},
@@ -43,10 +63,9 @@ const lingerMilliseconds = 5_000
  * Answers a request whose body is not wanted, and then closes the connection: once the caller has sent the rest, which is
  * thrown away, or after five seconds. Closed at once, the answer itself could be lost (RFC 9112, section 9.6).
  */
-export function answerAndClose(request: IncomingMessage, response: ServerResponse, status: number, body: object): void {
+export function answerAndClose(request: IncomingMessage, response: Answer, status: number, body: object): void {
   const text = JSON.stringify(body)
-  response.writeHead(status, {
-    ...commonHeaders,
+  response.setCommonHeaders().writeHead(status, {
     connection: 'close',
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(text),

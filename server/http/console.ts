@@ -1,9 +1,9 @@
 import { existsSync, readdirSync } from 'node:fs'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import sirv from 'sirv'
-import { answerFault } from './answer.ts'
+import { type Answer, answerFault } from './answer.ts'
 import { answerPage, pageHeaders } from './page.ts'
 
 /** Where `npm install` leaves the console. */
@@ -12,7 +12,7 @@ export const builtConsole = fileURLToPath(new URL('../../console/dist', import.m
 export interface ConsoleFiles {
   /** Whether the console has something at this path, compared to the letter. */
   owns(path: string): boolean
-  answer(request: IncomingMessage, response: ServerResponse, path: string): void
+  answer(request: IncomingMessage, response: Answer, path: string): void
 }
 
 /** The console is one document, which makes a page of its own of each of these. */
@@ -25,11 +25,11 @@ const policy =
  * The files that are in the directory now: one that is built later is served after a restart. Those that are named by their
  * content are kept by browsers for good, all others are asked for again each time.
  */
-export function openConsoleFiles(directory: string | undefined, { publicUrl }: { publicUrl: URL }): ConsoleFiles {
+export function openConsoleFiles(directory: string | undefined): ConsoleFiles {
   const built = directory !== undefined && existsSync(join(directory, 'index.html')) ? directory : null
   const files = new Set(built === null ? [] : listFiles(built))
   const send = built === null ? null : sirv(built, { etag: true, brotli: true, gzip: true })
-  const headers = pageHeaders(policy, publicUrl)
+  const headers = pageHeaders(policy)
 
   return {
     owns: (path) => pages.test(path) || files.has(path),
@@ -37,9 +37,8 @@ export function openConsoleFiles(directory: string | undefined, { publicUrl }: {
       if (request.method !== 'GET' && request.method !== 'HEAD') {
         return answerFault(response, 405, 'This is a page: it takes GET.', { allow: 'GET, HEAD' })
       }
-      if (!send) {
-        return answerPage(response, 503, notBuilt, { publicUrl })
-      }
+      if (!send) return answerPage(response, 503, notBuilt)
+      response.setCommonHeaders()
       for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
       response.setHeader('vary', 'Accept-Encoding')
       response.setHeader('cache-control', isNamedByContent(path) ? 'public, max-age=31536000, immutable' : 'no-cache')

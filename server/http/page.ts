@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
-import type { ServerResponse } from 'node:http'
-import { commonHeaders } from './answer.ts'
+import type { Answer } from './answer.ts'
 
 /** What a browser could do for a page, and none of these pages needs. A new secret is taken along by the clipboard. */
 const permissionsPolicy = [
@@ -32,15 +31,12 @@ const permissionsPolicy = [
   ].map((feature) => `${feature}=()`),
 ].join(', ')
 
-/** The headers of a page and of its files: it is no other site’s to frame, to open a door to, or to read. */
-export function pageHeaders(contentSecurityPolicy: string, publicUrl: URL): Record<string, string> {
+/** What a page and its files say beyond every answer’s headers: what may run there, and that no other site has a door to it. */
+export function pageHeaders(contentSecurityPolicy: string): Record<string, string> {
   return {
-    ...commonHeaders,
     'content-security-policy': contentSecurityPolicy,
     'cross-origin-opener-policy': 'same-origin',
-    'cross-origin-resource-policy': 'same-origin',
     'permissions-policy': permissionsPolicy,
-    ...(publicUrl.protocol === 'https:' && { 'strict-transport-security': 'max-age=31536000' }),
   }
 }
 
@@ -59,10 +55,10 @@ interface PlainPage {
 }
 
 export function answerPage(
-  response: ServerResponse,
+  response: Answer,
   status: number,
   { title, text, link }: PlainPage,
-  { publicUrl, headers = {} }: { publicUrl: URL; headers?: Record<string, string> },
+  headers: Record<string, string> = {},
 ): void {
   const html = `<!doctype html>
 <html lang="en">
@@ -82,8 +78,8 @@ export function answerPage(
 </body>
 </html>
 `
-  response.writeHead(status, {
-    ...pageHeaders(plainPolicy, publicUrl),
+  response.setCommonHeaders().writeHead(status, {
+    ...pageHeaders(plainPolicy),
     ...headers,
     'content-type': 'text/html; charset=utf-8',
     'content-length': Buffer.byteLength(html),

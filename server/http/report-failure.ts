@@ -1,20 +1,17 @@
 import type { Logger } from 'pino'
 import { databaseCause, sqlState } from '../database/unavailable.ts'
-import type { RandomBytes } from '../dependencies.ts'
+import type { RequestRecord } from './request-log.ts'
 
-/** Logs an error that nobody foresaw. Gives the reference under which the log has it, for the caller to pass on. */
+/** Logs an error that nobody foresaw. Gives the words for the caller, with the reference under which the log has it. */
 export function reportFailure(
-  { log, randomBytes }: { log: Logger; randomBytes: RandomBytes },
+  { log }: { log: Logger },
+  { id }: Pick<RequestRecord, 'id'>,
   error: unknown,
   circumstances = '',
 ): string {
-  const reference = randomBytes(6).toString('hex')
-  log.error({ reference, error: circumstances + nameError(error), stack: stackOf(error) }, 'a request failed')
-  return reference
+  log.error({ request: id, error: circumstances + nameError(error), stack: stackOf(error) }, 'a request failed')
+  return `Something went wrong on our side. Tell the operator this reference: ${id}.`
 }
-
-export const failureMessage = (reference: string) =>
-  `Something went wrong on our side. Tell the operator this reference: ${reference}.`
 
 /** An error as a log may hold it: without a statement's parameters, and without the values that some messages quote. */
 export function nameError(error: unknown): string {

@@ -1,3 +1,4 @@
+import type { RequestRecord } from '../http/request-log.ts'
 import type {
   AccessTokenId,
   MemberId,
@@ -52,7 +53,12 @@ export interface Origin {
   userAgent: string | null
   /** Whether the caller has hung up, so that nobody waits for the answer; absent where that cannot be known. */
   isGone?: () => boolean
+  /** What the log will tell of it; absent where there is no request, as at the command line. */
+  request?: RequestRecord
 }
+
+/** Of a request over HTTP. */
+export type RequestOrigin = Origin & { request: RequestRecord }
 
 export interface Authentication {
   credentials: CredentialLookup
@@ -74,7 +80,21 @@ export async function authenticate(
   const credential = await credentials.find(presented.kind, presented.digest, origin.isGone)
   if (!credential) return null
   lastUse.record(credential, origin.ipAddress)
-  return credential.accepted ? principalOf(credential) : null
+  if (!credential.accepted) return null
+  const principal = principalOf(credential)
+  if (origin.request) origin.request.principal = principalId(principal)
+  return principal
+}
+
+export function principalId(principal: Principal): MemberId | TokenId | ServiceId {
+  switch (principal.kind) {
+    case 'member':
+      return principal.memberId
+    case 'integrationToken':
+      return principal.tokenId
+    case 'service':
+      return principal.serviceId
+  }
 }
 
 function principalOf(credential: Credential): Principal {

@@ -1,20 +1,21 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { isUnavailable } from '../database/unavailable.ts'
 import type { Dependencies } from '../dependencies.ts'
-import { inSeconds } from '../fault.ts'
-import { answerAndClose, answerJson } from '../http/answer.ts'
+import { RateLimited } from '../fault.ts'
+import { type Answer, answerAndClose, answerJson } from '../http/answer.ts'
 import { BodyRefused, CallerGone, readBody } from '../http/body.ts'
 import { isAmbiguous, readBearer } from '../http/credential.ts'
-import { failureMessage, reportFailure } from '../http/report-failure.ts'
-import { authenticate, type Origin } from '../identity/principal.ts'
+import { reportFailure } from '../http/report-failure.ts'
+import { authenticate, type RequestOrigin } from '../identity/principal.ts'
+import { countVerifications } from '../rate-limits.ts'
 import { type AcceptedToken, judge, lookUpToken, reportedAddress } from '../tokens/verification.ts'
 
 /** OAuth 2.0 Token Introspection (RFC 7662), for callers that are services, by bearer or by HTTP Basic. */
 export async function introspect(
   dependencies: Dependencies,
   request: IncomingMessage,
-  response: ServerResponse,
-  origin: Origin,
+  response: Answer,
+  origin: RequestOrigin,
 ): Promise<void> {
   try {
     if (request.method !== 'POST') {
@@ -36,8 +37,7 @@ export async function introspect(
     if (!service.permissions.includes('tokens:verify')) {
       return refuse(response, 403, 'insufficient_scope', 'This service may not verify tokens: it lacks tokens:verify.')
     }
-    const retryAfterSeconds = await dependencies.limits.introspections.count(service.serviceId)
-    if (retryAfterSeconds !== null) return refuseFrequency(response, retryAfterSeconds)
+    await countVerifications({ ...dependencies, principal: service }, 1)
     const accepted = judge(dependencies, presented, parameters.usedFrom)
     answerJson(response, 200, accepted ? describe(accepted) : { active: false })
   } catch (error) {
@@ -48,11 +48,16 @@ export async function introspect(
     if (error instanceof InvalidRequest || error instanceof BodyRefused) {
       return refuse(response, error.status, 'invalid_request', error.message)
     }
+    if (error instanceof RateLimited) {
+      // RFC 6749 has no word for it; the status (RFC 6585, section 4) is what clients go by.
+      const headers = { 'retry-after': String(error.retryAfterSeconds) }
+      return refuse(response, 429, 'rate_limited', error.message, headers)
+    }
     if (isUnavailable(error)) {
       const description = 'Latchkey cannot reach its database. Try again in a moment.'
       return refuse(response, 503, 'temporarily_unavailable', description, { 'retry-after': '1' })
     }
-    refuse(response, 500, 'server_error', failureMessage(reportFailure(dependencies, error)))
+    refuse(response, 500, 'server_error', reportFailure(dependencies, origin.request, error))
   }
 }
 
@@ -127,7 +132,7 @@ function describe({
 
 const seconds = (instant: Date) => Math.floor(instant.getTime() / 1000)
 
-function refuseCaller(response: ServerResponse): void {
+function refuseCaller(response: Answer): void {
   refuse(
     response,
     401,
@@ -139,14 +144,8 @@ function refuseCaller(response: ServerResponse): void {
   )
 }
 
-/** RFC 6749 has no word for it; the status (RFC 6585, section 4) is what clients go by. */
-function refuseFrequency(response: ServerResponse, retryAfterSeconds: number): void {
-  const description = `This service introspects more often than it may. Try again in ${inSeconds(retryAfterSeconds)}.`
-  refuse(response, 429, 'rate_limited', description, { 'retry-after': String(retryAfterSeconds) })
-}
-
 function refuse(
-  response: ServerResponse,
+  response: Answer,
   status: number,
   error: string,
   description: string,

@@ -3,6 +3,7 @@ import { admins, builder } from '../graphql/builder.ts'
 import { acting, type Context } from '../graphql/context.ts'
 import { node, pageInfo } from '../graphql/node.ts'
 import { memberType, organizationRole } from '../organizations/graphql.ts'
+import { countVerifications } from '../rate-limits.ts'
 import { InvalidInput } from '../refusal.ts'
 import type { InvalidationMessage, Invalidations } from './invalidation.ts'
 import { IdempotencyKeyReused, LabelTaken, TokenNotFound } from './refusals.ts'
@@ -344,8 +345,11 @@ builder.queryFields((t) => ({
       "Says whether a presented token is to be accepted, and as what. `usedFrom` is the address that presented it, kept as the\ntoken's `lastUsedFrom`.",
     directives: { hasPermission: { permission: 'tokens:verify' } },
     args: { token: t.arg.string({ required: true }), usedFrom: t.arg.string() },
-    resolve: async (_root, { token, usedFrom }, context) =>
-      (await verifyToken(context, { token, usedFrom: reportedAddress(usedFrom) }, context.origin.isGone)) ?? refused,
+    resolve: async (_root, { token, usedFrom }, context) => {
+      await countVerifications(context, 1)
+      const answer = await verifyToken(context, { token, usedFrom: reportedAddress(usedFrom) }, context.origin.isGone)
+      return answer ?? refused
+    },
   }),
   verifyTokenDigests: t.field({
     type: [tokenVerification],
@@ -359,6 +363,7 @@ builder.queryFields((t) => ({
     resolve: async (_root, { digests, usedFrom }, context) => {
       if (digests.length > mostDigests)
         throw new Fault('BAD_REQUEST', `Ask for at most ${mostDigests} digests at once.`)
+      await countVerifications(context, digests.length)
       const reported = (usedFrom ?? []).map(reportedAddress)
       const answers = await verifyTokenHashes(context, { hashes: digests, usedFrom: reported }, context.origin.isGone)
       return answers.map((answer) => answer ?? refused)
