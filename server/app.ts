@@ -61,8 +61,12 @@ export function createHttpServer(
       await graphql(request, response, origin)
     },
     '/oauth/introspect': (request, response, origin) => introspect(dependencies, request, response, origin),
-    '/healthz': (_request, response) => answerJson(response, 200, { status: 'alive' }),
-    '/readyz': async (_request, response) => {
+    '/healthz': (request, response) => {
+      if (!isRead(request)) return answerFault(response, 405, 'This takes GET.', { allow: 'GET, HEAD' })
+      answerJson(response, 200, { status: 'alive' })
+    },
+    '/readyz': async (request, response) => {
+      if (!isRead(request)) return answerFault(response, 405, 'This takes GET.', { allow: 'GET, HEAD' })
       const ready = await isMigrated(dependencies.database.server).catch(() => null)
       if (ready) return answerJson(response, 200, { status: 'ready' })
       const reason = ready === null ? 'The database does not answer.' : 'The database lacks migrations of this version.'
@@ -111,6 +115,8 @@ const timeouts = {
   connectionsCheckingInterval: 1_000,
   keepAliveTimeout: 75_000,
 }
+
+const isRead = ({ method }: IncomingMessage) => method === 'GET' || method === 'HEAD'
 
 function isJson(request: IncomingMessage): boolean {
   return /^application\/json *(;|$)/i.test(request.headers['content-type'] ?? '')

@@ -44,9 +44,14 @@ function listenForSignals(onFirst: () => void): { asked: Promise<unknown>; signa
   return { asked: once(controller.signal, 'abort'), signal: controller.signal }
 }
 
+const isOpen = (host: string) => !/^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host)
+const exposed =
+  'Careful: other machines reach it, and PUBLIC_URL is no https:// address, so that passwords and tokens may travel in plain text.'
+
 function welcome({ address, firstAccess, usage }: Running, config: Config): string {
   const api = config.graphiql ? 'API and GraphiQL' : 'API'
-  const serves = `Latchkey serves at ${address} (${api}: ${address}/graphql). Ctrl-C stops it.`
+  const unencrypted = isOpen(config.host) && config.publicUrl.protocol === 'http:' ? `\n${exposed}` : ''
+  const serves = `Latchkey serves at ${address} (${api}: ${address}/graphql). Ctrl-C stops it.${unencrypted}`
   if (firstAccess) {
     const { email, password, service } = firstAccess
     return `

@@ -498,6 +498,57 @@ describe('a service without tokens:verify', () => {
   })
 })
 
+describe('a token in an address', () => {
+  it('is not verified, wherever in the document that is asked', async () => {
+    const ask = 'verifyToken(token: "lki_nothing") { active }'
+    for (const document of [
+      `{ ${ask} }`,
+      `{ ok: ${ask} }`,
+      `query { ...A } fragment A on Query { ${ask} }`,
+      `{ ... on Query { ${ask} } }`,
+      `query A { __typename } query B { ${ask} }`,
+    ]) {
+      const search = `query=${encodeURIComponent(document)}&operationName=${document.includes('query A') ? 'A' : ''}`
+      const answer = await api.send(`/graphql?${search}`, { method: 'GET', headers: { ...json, ...api.asService() } })
+      expect(answer).toMatchObject({
+        status: 405,
+        messages: ['“verifyToken” takes POST: an address with the token in it would be kept in logs on its way.'],
+      })
+      expect(answer.headers.allow).toBe('POST')
+    }
+    const digests = encodeURIComponent(`{ verifyTokenDigests(digests: ["${'0'.repeat(64)}"]) { active } }`)
+    const answer = await api.send(`/graphql?query=${digests}`, {
+      method: 'GET',
+      headers: { ...json, ...api.asService() },
+    })
+    expect(answer.status).toBe(200)
+  })
+})
+
+describe('the addresses that probes ask', () => {
+  it('take GET and HEAD, and no other method', async () => {
+    for (const path of ['/healthz', '/readyz']) {
+      expect((await api.send(path, { method: 'GET' })).status).toBe(200)
+      expect((await fetch(api.world.url + path, { method: 'HEAD' })).status).toBe(200)
+      for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+        const answer = await api.send(path, { method })
+        expect(answer).toMatchObject({ status: 405, messages: ['This takes GET.'] })
+        expect(answer.headers.allow).toBe('GET, HEAD')
+      }
+    }
+  })
+
+  it('and all others, answer TRACE with a refusal that repeats nothing', async () => {
+    for (const path of ['/healthz', '/readyz', '/graphql', '/oauth/introspect']) {
+      const answer = await api.sendAsIs(path, {
+        method: 'TRACE',
+        headers: { authorization: `Bearer ${api.canaries.secret}` },
+      })
+      expect(answer.status).toBe(405)
+    }
+  })
+})
+
 describe('a request that does not come to its end', () => {
   it('is answered 408 after ten seconds where its headers do not, and keeps no connection', async () => {
     const { host, port } = new URL(api.world.url)

@@ -150,6 +150,7 @@ describe('the console', () => {
       expect(identity.text).toBe(content)
       const types = [brotli, gzip, identity].map(({ headers }) => headers['content-type'])
       expect(new Set(types).size).toBe(1)
+      expect(types[0]).toMatch(/^(text\/(html|javascript|css)|image\/svg\+xml);charset=utf-8$/)
       for (const { headers } of [brotli, gzip, identity]) expect(headers.vary).toBe('Accept-Encoding')
     }
   })

@@ -60,7 +60,9 @@ export async function readMemberPassword(
 
 async function askNewPassword(asking: Questions, email: string): Promise<string> {
   for (;;) {
-    const password = await asking.askHidden(`Password for ${email} (not shown)`, { problem: passwordProblem })
+    const password = await asking.askHidden(`Password for ${email} (not shown)`, {
+      problem: (password) => passwordProblem(password, email),
+    })
     if ((await asking.askHidden('The same password again')) === password) return password
     asking.say('The two are not the same. Once more, please.')
   }

@@ -2,6 +2,7 @@ import {
   type ASTNode,
   type ASTVisitor,
   coerceInputValue,
+  type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
   GraphQLError,
@@ -26,6 +27,7 @@ import {
   type ValidationRule,
   type VariableDefinitionNode,
   validate,
+  visit,
 } from 'graphql'
 import { isAsyncIterable, type Plugin } from 'graphql-yoga'
 import { RequestProblem } from './request-problem.ts'
@@ -54,6 +56,13 @@ export function explainRequests(schema: GraphQLSchema): Plugin {
         if (operation.operation === 'mutation' && request.method === 'GET') {
           throw new RequestProblem('A mutation takes POST.', {}, { status: 405, headers: { allow: 'POST' } })
         }
+        if (request.method === 'GET' && verifiesSecret(result)) {
+          throw new RequestProblem(
+            '“verifyToken” takes POST: an address with the token in it would be kept in logs on its way.',
+            {},
+            { status: 405, headers: { allow: 'POST' } },
+          )
+        }
       },
     onValidate({ setValidationFn }) {
       setValidationFn((running, document, rules) =>
@@ -75,6 +84,17 @@ export function explainRequests(schema: GraphQLSchema): Plugin {
     const errors = explainVariables(getOperationAST(document, operationName), variableValues ?? {})
     if (errors.length > 0) setResult({ errors })
   }
+}
+
+/** Wherever in the document: in a fragment, under another name, or in an operation that is not to run. */
+function verifiesSecret(document: DocumentNode): boolean {
+  let found = false
+  visit(document, {
+    Field({ name }) {
+      if (name.value === 'verifyToken') found = true
+    },
+  })
+  return found
 }
 
 /** graphql-js gave up checking, before or after it found something. */

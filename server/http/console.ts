@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
-import type { IncomingMessage } from 'node:http'
-import { join, relative, sep } from 'node:path'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { extname, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import sirv from 'sirv'
 import { type Answer, answerFault } from './answer.ts'
@@ -28,7 +28,7 @@ const policy =
 export function openConsoleFiles(directory: string | undefined): ConsoleFiles {
   const built = directory !== undefined && existsSync(join(directory, 'index.html')) ? directory : null
   const files = new Set(built === null ? [] : listFiles(built))
-  const send = built === null ? null : sirv(built, { etag: true, brotli: true, gzip: true })
+  const send = built === null ? null : sirv(built, { etag: true, brotli: true, gzip: true, setHeaders: nameCharset })
   const headers = pageHeaders(policy)
 
   return {
@@ -60,6 +60,14 @@ const notBuilt = {
   text: 'Run <code>npm install</code> in Latchkey’s directory, which builds it, and start Latchkey again. The API works without.',
   link: { href: '/', text: 'Try again' },
 }
+
+/** All that the build writes is UTF-8; sirv says so of HTML alone. */
+function nameCharset(response: ServerResponse, path: string): void {
+  const type = textTypes[extname(path)]
+  if (type) response.setHeader('content-type', `${type};charset=utf-8`)
+}
+
+const textTypes: Record<string, string> = { '.css': 'text/css', '.js': 'text/javascript', '.svg': 'image/svg+xml' }
 
 const isNamedByContent = (path: string) => path.startsWith('/assets/')
 

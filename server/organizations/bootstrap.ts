@@ -26,16 +26,16 @@ export async function bootstrap(
   return { email, password, service: { name, secret: await addService(dependencies, name) } }
 }
 
-/** 20 letters and digits that are hard to confuse: 95 bits. */
+/** 30 letters and digits that are hard to confuse: 148 bits. */
 export function generatePassword(randomBytes: RandomBytes): string {
   const alphabet = 'abcdefghjkmnpqrstuvwxyz23456789'
   const letters: string[] = []
-  while (letters.length < 20) {
+  while (letters.length < 30) {
     // Bytes that would favour the alphabet's first letters are left out.
     for (const byte of randomBytes(32)) {
       const letter = byte < 248 ? alphabet[byte % alphabet.length] : undefined
-      if (letter && letters.length < 20) letters.push(letter)
+      if (letter && letters.length < 30) letters.push(letter)
     }
   }
-  return [0, 5, 10, 15].map((start) => letters.slice(start, start + 5).join('')).join('-')
+  return [0, 5, 10, 15, 20, 25].map((start) => letters.slice(start, start + 5).join('')).join('-')
 }

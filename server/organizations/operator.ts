@@ -157,7 +157,7 @@ export async function setPassword(
   const memberships = await listMemberships(dependencies.database, person.id)
   const [first] = memberships
   if (!first) throw new OperatorError(`${person.email} is an active member of no organization.`)
-  const passwordHash = await hashChecked(dependencies, password)
+  const passwordHash = await hashChecked(dependencies, person.email, password)
   const scope = { organizationId: first.organization.id, personId: person.id }
   await withOrganization(dependencies.database, scope, async (transaction) => {
     await storePassword(transaction, { personId: person.id, passwordHash })
@@ -220,12 +220,12 @@ async function findOrInsertPerson(
   if (known) return known.id
   if (password === null) throw new OperatorError(`${email} is new here and needs a password.`)
   const id = createId('person', dependencies)
-  await transaction.insert(people).values({ id, email, passwordHash: await hashChecked(dependencies, password) })
+  await transaction.insert(people).values({ id, email, passwordHash: await hashChecked(dependencies, email, password) })
   return id
 }
 
-async function hashChecked({ passwords }: Dependencies, password: string): Promise<string> {
-  refuse(passwordProblem(password))
+async function hashChecked({ passwords }: Dependencies, email: string, password: string): Promise<string> {
+  refuse(passwordProblem(password, email))
   return passwords.hash(password)
 }
 
