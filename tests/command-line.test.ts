@@ -134,6 +134,8 @@ const commands: Record<string, RegExp> = {
   'member add': /Adds a person, new or known from another organization/,
   'member list': /Lists the members of an organization/,
   'member set-password': /Sets a new password for a person/,
+  'member deactivate': /Ends every session of the member in the organization/,
+  'member activate': /Lets the member sign in again/,
   'service add': /prints its secret, which is shown this once/,
   'service list': /Lists the registered services/,
   'service remove': /Every instance refuses its secret/,
@@ -230,6 +232,8 @@ describe('a call that is not understood', () => {
     ],
     [['member', 'list'], '--organization is missing'],
     [['member', 'set-password'], '--email is missing'],
+    [['member', 'deactivate', '--organization', 'a'], '--email is missing'],
+    [['member', 'activate', '--email', 'a@a.example'], '--organization is missing'],
     [['service', 'add'], 'The name of the service is missing'],
     [['service', 'add', 'Not A Name'], 'begins with a letter or a digit'],
   ])('%j ends with code 2 and says what to write: %s', async (call, words) => {
@@ -305,7 +309,7 @@ describe('organization', () => {
       name: 'Acme Robots',
       slug: 'acme-robots',
       owner: { email: 'ada@acme.example', name: 'ada' },
-      password: expect.stringMatching(/^([a-z2-9]{5}-){3}[a-z2-9]{5}$/),
+      password: expect.stringMatching(/^([a-z2-9]{5}-){5}[a-z2-9]{5}$/),
     })
     expect(await signedIn('ada@acme.example', made.password)).toMatchObject({ role: 'OWNER', organizationId: made.id })
     expect((await eventsOf('acme-robots')).slice(0, 2)).toEqual([
@@ -483,6 +487,46 @@ describe('member', () => {
     const password = /Password +(\S+)/.exec(ran.stdout)?.[1] ?? ''
     known.push(password)
     expect(await signedIn('ada@acme.example', password)).toMatchObject({ role: 'OWNER' })
+  })
+
+  it('is out of an organization once deactivated, and in again once activated', async () => {
+    const at = ['--organization', 'acme-robots', '--email', 'HANK@globex.example']
+    const password = 'the second password of hank'
+    const signIns = ['acme-robots', 'globex-two'].map((slug) =>
+      signIn({ ...dependencies, origin }, { email: 'hank@globex.example', password, slug }),
+    )
+    const [here, elsewhere] = await Promise.all(signIns)
+    expect(await called(['member', 'deactivate', ...at])).toEqual({
+      code: 0,
+      stdout:
+        'hank@globex.example is deactivated in acme-robots: their sessions have ended, and their access token is refused. What tokens they made stay.\n',
+      stderr: '',
+    })
+    expect(await principalOf(here?.sessionToken ?? '')).toBeNull()
+    expect(await principalOf(elsewhere?.sessionToken ?? '')).toMatchObject({ name: 'hank@globex.example' })
+    const again = () => signIn({ ...dependencies, origin }, { email: 'hank@globex.example', password, slug: 'acme-robots' })
+    await expect(again()).rejects.toThrow()
+    expect((await called(['member', 'deactivate', ...at])).stderr).toContain('is deactivated already.')
+    expect(await called(['member', 'activate', ...at])).toMatchObject({ code: 0, stderr: '' })
+    expect(await principalOf(here?.sessionToken ?? '')).toBeNull()
+    expect(await principalOf((await again()).sessionToken)).toMatchObject({ name: 'hank@globex.example' })
+    expect((await eventsOf('acme-robots')).filter((event) => /activated/.test(event)).sort()).toEqual([
+      'operator member.activated hank@globex.example',
+      'operator member.deactivated hank@globex.example',
+    ])
+  })
+
+  it('is not deactivated as the owner, nor where nobody is', async () => {
+    for (const [slug, email, words] of [
+      ['acme-robots', 'ada@acme.example', 'The owner of an organization cannot be deactivated.'],
+      ['gx', 'ada@acme.example', 'ada@acme.example is no member of gx.'],
+      ['nowhere', 'ada@acme.example', 'There is no organization with this slug.'],
+      ['gx', 'ghost@acme.example', 'Nobody has the email address'],
+    ] as const) {
+      const refused = await called(['member', 'deactivate', '--organization', slug, '--email', email])
+      expect(refused).toMatchObject({ code: 1, stdout: '' })
+      expect(refused.stderr).toContain(words)
+    }
   })
 
   it('gets none where nobody has the address, where it is common or short, and where nobody can be asked', async () => {

@@ -13,6 +13,7 @@ import { type DependencySettings, openDependencies } from '../server/open-depend
 import { addMember, createOrganization } from '../server/organizations/operator.ts'
 import type { OrganizationRole } from '../server/organizations/roles.ts'
 import { templateDatabase } from './postgres.ts'
+import { searchForSecrets, watchAnswers, watchIssuing } from './secret-watch.ts'
 
 export const password = 'a lantern under the stairs'
 export const serverKey = 'the server key of the tests which is long enough'
@@ -81,7 +82,7 @@ export async function openWorld(settings: Partial<DependencySettings> & ServingS
   const closing: (() => Promise<void>)[] = []
 
   async function startInstance() {
-    const dependencies = await openDependencies({
+    const opened = await openDependencies({
       databaseUrl,
       databaseConnections: 20,
       serverKey,
@@ -90,6 +91,7 @@ export async function openWorld(settings: Partial<DependencySettings> & ServingS
       log,
       ...settings,
     })
+    const dependencies = watchIssuing(opened)
     const { url, close: stop } = await serve(dependencies, settings)
     let open = true
     const close = async () => {
@@ -101,6 +103,9 @@ export async function openWorld(settings: Partial<DependencySettings> & ServingS
     closing.push(close)
     return { url, dependencies, close }
   }
+
+  const sql = async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) =>
+    (await superuser.query<Row>(text, values)).rows
 
   const { url, dependencies } = await startInstance()
   const as = (credential: string) => createClient({ url, credential })
@@ -152,13 +157,15 @@ export async function openWorld(settings: Partial<DependencySettings> & ServingS
       if (!response.ok) throw new Error(`Introspection answered ${response.status}.`)
       return response.json()
     },
-    async sql<Row extends pg.QueryResultRow>(text: string, values?: unknown[]) {
-      return (await superuser.query<Row>(text, values)).rows
-    },
+    sql,
     async [Symbol.asyncDispose]() {
       for (const close of closing) await close()
-      await superuser.end()
-      await drop()
+      try {
+        await searchForSecrets({ logged, sql })
+      } finally {
+        await superuser.end()
+        await drop()
+      }
     },
   }
 }
@@ -192,6 +199,7 @@ export async function serve(
     ...(consoleDirectory !== undefined && { consoleDirectory }),
   }
   const server = createHttpServer(dependencies, settings)
+  watchAnswers(server)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

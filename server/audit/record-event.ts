@@ -11,7 +11,9 @@ import { hashOf, linkAfter } from './chain.ts'
 export const auditActions = [
   'access.denied',
   'access_token.reset',
+  'member.activated',
   'member.added',
+  'member.deactivated',
   'member.password_change_failed',
   'member.password_changed',
   'member.password_set',

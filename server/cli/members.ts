@@ -1,3 +1,4 @@
+import { emailKey } from '../identity/service.ts'
 import {
   addMember,
   emailProblem,
@@ -5,6 +6,7 @@ import {
   memberNameProblem,
   nameOf,
   requirePerson,
+  setMemberActive,
   setPassword as setPersonPassword,
 } from '../organizations/operator.ts'
 import { type OrganizationRole, organizationRoles } from '../organizations/roles.ts'
@@ -81,6 +83,30 @@ export async function setPassword(work: Work, options: PasswordOptions & { email
   await setPersonPassword(dependencies, { email: person.email, password: given.password })
   work.print(`${person.email} has a new password, and every session of theirs has ended.`)
   if (given.generated) work.print(howToSignIn(person.email, given))
+}
+
+export async function deactivate(work: Work, options: MemberOptions): Promise<void> {
+  const { organization, email } = await setActive(work, options, false)
+  work.print(
+    `${email} is deactivated in ${organization}: their sessions have ended, and their access token is refused. What tokens they made stay.`,
+  )
+}
+
+export async function activate(work: Work, options: MemberOptions): Promise<void> {
+  const { organization, email } = await setActive(work, options, true)
+  work.print(`${email} is active in ${organization} again, and signs in as before.`)
+}
+
+export interface MemberOptions {
+  organization?: string
+  email?: string
+}
+
+async function setActive(work: Work, options: MemberOptions, active: boolean) {
+  const organization = await requireOrganization(work, options.organization)
+  const email = emailKey(await requireEmail(work, options.email))
+  await setMemberActive(await work.open(), { organization, email, active })
+  return { organization, email }
 }
 
 function requireOrganization(work: Work, given: string | undefined): Promise<string> {

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
-import type { AddOptions } from './members.ts'
+import type { AddOptions, MemberOptions } from './members.ts'
 import type { CreateOptions } from './organizations.ts'
 import type { PasswordOptions } from './passwords.ts'
 import type { Terminal, Work } from './work.ts'
@@ -63,7 +63,7 @@ Examples:
     .action(() => run(async (work) => (await import('./migrate.ts')).migrate(work), { serverKey: 'unused' }))
 
   addOrganizationCommands(program.command('organization').summary('create and list organizations'), run)
-  addMemberCommands(program.command('member').summary('add and list members, and set their passwords'), run)
+  addMemberCommands(program.command('member').summary('add, list and deactivate members, and set their passwords'), run)
   addServiceCommands(program.command('service').summary('register the programs that verify tokens'), run)
   addSecretCommands(program.command('secret').summary('follow a rotation of the server key'), run)
   addAuditCommands(program.command('audit').summary('prove that the audit log is as it was recorded'), run)
@@ -171,6 +171,23 @@ ${examples(
     .action((options: PasswordOptions & { email?: string }) =>
       run(async (work) => (await import('./members.ts')).setPassword(work, options)),
     )
+
+  leaf(member.command('deactivate'), 'shut a member out of an organization', [
+    'Ends every session of the member in the organization and refuses their access token, from this moment on and on',
+    'every instance. The integration tokens that they made are the organization’s, and stay.',
+  ])
+    .option('--organization <slug>', 'the organization')
+    .option('--email <address>', 'with which they sign in')
+    .addHelpText('after', examples('latchkey member deactivate --organization acme --email dev@acme.example'))
+    .action((options: MemberOptions) => run(async (work) => (await import('./members.ts')).deactivate(work, options)))
+
+  leaf(member.command('activate'), 'let a deactivated member in again', [
+    'Lets the member sign in again, with the password and the access token that they had.',
+  ])
+    .option('--organization <slug>', 'the organization')
+    .option('--email <address>', 'with which they sign in')
+    .addHelpText('after', examples('latchkey member activate --organization acme --email dev@acme.example'))
+    .action((options: MemberOptions) => run(async (work) => (await import('./members.ts')).activate(work, options)))
 }
 
 function addServiceCommands(service: Command, run: ProgramOptions['run']): void {

@@ -1,4 +1,4 @@
-import { eq } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import { recordEvent } from '../audit/record-event.ts'
 import { members, organizations, people } from '../database/tables.ts'
 import { constraintOf, sqlState } from '../database/unavailable.ts'
@@ -175,6 +175,38 @@ export async function setPassword(
     )
   })
   await dependencies.limits.signInsByAccount.reset(person.email)
+}
+
+/**
+ * A deactivated member is out of the organization from this moment on, by session and by access token; the tokens that they
+ * created stay, as they are the organization’s. Active again, they sign in as before. Throws `OperatorError`, also for the
+ * owner, whom an organization always has.
+ */
+export async function setMemberActive(
+  dependencies: Dependencies,
+  { organization, email, active }: { organization: string; email: string; active: boolean },
+): Promise<void> {
+  const organizationId = await requireOrganization(dependencies, organization)
+  const person = await requirePerson(dependencies, email)
+  await withOrganization(dependencies.database, { organizationId, personId: person.id }, async (transaction) => {
+    const own = and(eq(members.organizationId, organizationId), eq(members.personId, person.id))
+    const [member] = await transaction
+      .select({ id: members.id, role: members.role, active: members.active })
+      .from(members)
+      .where(own)
+      .for('update')
+    if (!member) throw new OperatorError(`${person.email} is no member of ${organization}.`)
+    if (member.role === 'OWNER') throw new OperatorError('The owner of an organization cannot be deactivated.')
+    if (member.active === active)
+      throw new OperatorError(`${person.email} is ${active ? 'active' : 'deactivated'} already.`)
+    await transaction.update(members).set({ active }).where(own)
+    await recordEvent(transaction, dependencies, {
+      ...operator,
+      organizationId,
+      action: active ? 'member.activated' : 'member.deactivated',
+      target: { name: person.email, id: member.id },
+    })
+  })
 }
 
 async function insertMember(

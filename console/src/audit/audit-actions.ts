@@ -18,6 +18,8 @@ export const auditActions: Record<string, string> = {
   'session.sign_in_failed': 'Sign-in failed',
   'access.denied': 'Access denied',
   'member.added': 'Member added',
+  'member.deactivated': 'Member deactivated',
+  'member.activated': 'Member activated',
   'member.password_set': 'Password set',
   'member.password_changed': 'Password changed',
   'member.password_change_failed': 'Password change failed',
