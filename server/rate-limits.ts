@@ -1,3 +1,4 @@
+import type { Pool, QueryResult } from 'pg'
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible'
 import type { Database } from './database/pool.ts'
 import type { Acting } from './dependencies.ts'
@@ -62,16 +63,7 @@ function createRateLimit(
   { table, seconds, most, purpose, keyOf = (whose) => whose }: LimitOptions,
 ): RateLimit {
   if (most === 0) return unlimited
-  const limiter = new RateLimiterPostgres({
-    storeClient: database.server,
-    storeType: 'pool',
-    tableName: table,
-    tableCreated: true,
-    clearExpiredByTimeout: false,
-    keyPrefix: '',
-    points: most,
-    duration: seconds,
-  })
+  const limiter = new DatabaseClockLimiter(database.server, { table, most, seconds })
   // The tables keep no address of anyone, neither where mail goes nor where requests come from.
   const digestOf = (whose: string) => digester.digestOf(purpose, keyOf(whose)).toString('base64url')
   return {
@@ -91,6 +83,55 @@ function createRateLimit(
       await limiter.delete(digestOf(whose))
     },
   }
+}
+
+const nowMilliseconds = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
+
+/**
+ * The library counts by the clock of its process. Of two instances whose clocks differ by more than the time of a limit, one
+ * would find every count over, and begin it anew; the database has one clock for all.
+ */
+class DatabaseClockLimiter extends RateLimiterPostgres {
+  readonly #pool: Pool
+  readonly #table: string
+
+  constructor(pool: Pool, { table, most, seconds }: { table: string; most: number; seconds: number }) {
+    super({
+      storeClient: pool,
+      storeType: 'pool',
+      tableName: table,
+      tableCreated: true,
+      clearExpiredByTimeout: false,
+      keyPrefix: '',
+      points: most,
+      duration: seconds,
+    })
+    this.#pool = pool
+    this.#table = table
+  }
+
+  _upsert(key: string, points: number, milliseconds: number, force = false): Promise<QueryResult<CountedRow>> {
+    return this.#pool.query<CountedRow>({
+      name: `count in ${this.#table}`,
+      text: `insert into ${this.#table} as counted (key, points, expire) values ($1, $2, ${nowMilliseconds} + $3)
+        on conflict (key) do update set
+          points = case when $4 or counted.expire <= ${nowMilliseconds} then $2 else counted.points + $2 end,
+          expire = case when $4 or counted.expire <= ${nowMilliseconds} then excluded.expire else counted.expire end
+        returning points, (expire - ${nowMilliseconds})::float8 as "millisecondsLeft"`,
+      values: [key, points, milliseconds, force],
+    })
+  }
+
+  _getRateLimiterRes(_key: string, changed: number, { rows: [row] }: QueryResult<CountedRow>): RateLimiterRes {
+    const consumed = row?.points ?? changed
+    const left = Math.max(0, row?.millisecondsLeft ?? 0)
+    return new RateLimiterRes(Math.max(0, this.points - consumed), left, consumed, consumed === changed)
+  }
+}
+
+interface CountedRow {
+  points: number
+  millisecondsLeft: number
 }
 
 /** Before a secret is made. Throws `RateLimited` where the caller has had too many within the minute. */

@@ -504,7 +504,8 @@ describe('member', () => {
     })
     expect(await principalOf(here?.sessionToken ?? '')).toBeNull()
     expect(await principalOf(elsewhere?.sessionToken ?? '')).toMatchObject({ name: 'hank@globex.example' })
-    const again = () => signIn({ ...dependencies, origin }, { email: 'hank@globex.example', password, slug: 'acme-robots' })
+    const again = () =>
+      signIn({ ...dependencies, origin }, { email: 'hank@globex.example', password, slug: 'acme-robots' })
     await expect(again()).rejects.toThrow()
     expect((await called(['member', 'deactivate', ...at])).stderr).toContain('is deactivated already.')
     expect(await called(['member', 'activate', ...at])).toMatchObject({ code: 0, stderr: '' })
