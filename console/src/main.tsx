@@ -11,18 +11,21 @@ import { createConsoleRouter } from './router.tsx'
 import { onSessionChangedElsewhere, viewerQuery } from './session/session.ts'
 import { adoptTheme, theme } from './theme.ts'
 
-const queryClient = createQueryClient(() => {
-  const { pathname, href } = router.state.location
-  const wasSignedIn = queryClient.getQueryData(viewerQuery.queryKey) !== undefined
-  if (!wasSignedIn || pathname === '/sign-in') return
-  void router.navigate({ to: '/sign-in', search: { ending: 'ended', next: href } })
-})
+// What holds the page would keep it from leading to the sign-in page, and nothing would ask again.
+const queryClient = createQueryClient(() => onceReleased(leadToSignIn))
 const router = createConsoleRouter(queryClient)
 
 declare module '@tanstack/react-router' {
   interface Register {
     router: typeof router
   }
+}
+
+function leadToSignIn(): void {
+  const { pathname, href } = router.state.location
+  const wasSignedIn = queryClient.getQueryData(viewerQuery.queryKey) !== undefined
+  if (!wasSignedIn || pathname === '/sign-in') return
+  void router.navigate({ to: '/sign-in', search: { ending: 'ended', next: href } })
 }
 
 /** The viewer first, and nothing kept that was read for another. */
