@@ -70,6 +70,10 @@ describe('the console', () => {
       '/sign-in?next=%2Fgraphql',
       '/organizations',
       '/organizations/acme-2',
+      '/account',
+      '/account/access-token',
+      '/account/sessions',
+      '/account/password',
       '/organizations/acme/integration-tokens/tok_01m85tb6reecna28jnaafrx9eb',
       '/organizations/acme/audit-log?after=WyJhdWRpdEV2ZW50cyJd',
     ]) {

@@ -8,6 +8,10 @@ import {
   redirect,
   useRouter,
 } from '@tanstack/react-router'
+import { AccessTokenPage } from './access-token/access-token-page.tsx'
+import { AccountPage } from './account/account-page.tsx'
+import { PasswordPage } from './account/password-page.tsx'
+import { SessionsPage } from './account/sessions-page.tsx'
 import { AuditPage } from './audit/audit-page.tsx'
 import { readAuditView } from './audit/audit-view.ts'
 import { Failure } from './interface/failure.tsx'
@@ -115,6 +119,29 @@ const auditRoute = createRoute({
   component: AuditPage,
 })
 
+const accountRoute = createRoute({
+  getParentRoute: () => signedInRoute,
+  path: '/account',
+  component: AccountPage,
+})
+
+const accountIndexRoute = createRoute({
+  getParentRoute: () => accountRoute,
+  path: '/',
+  beforeLoad() {
+    throw redirect({ to: '/account/access-token', replace: true })
+  },
+})
+
+const accessTokenRoute = createRoute({
+  getParentRoute: () => accountRoute,
+  path: '/access-token',
+  component: AccessTokenPage,
+})
+
+const sessionsRoute = createRoute({ getParentRoute: () => accountRoute, path: '/sessions', component: SessionsPage })
+const passwordRoute = createRoute({ getParentRoute: () => accountRoute, path: '/password', component: PasswordPage })
+
 function Failed({ error, reset }: ErrorComponentProps) {
   const router = useRouter()
   return <Failure title="This page cannot be shown" error={error} retry={() => void router.invalidate().then(reset)} />
@@ -128,6 +155,7 @@ export function createConsoleRouter(queryClient: QueryClient) {
         indexRoute,
         organizationsRoute,
         organizationRoute.addChildren([overviewRoute, listRoute, tokenRoute, auditRoute]),
+        accountRoute.addChildren([accountIndexRoute, accessTokenRoute, sessionsRoute, passwordRoute]),
       ]),
     ]),
     context: { queryClient },

@@ -1,14 +1,14 @@
-import { Button, Tabs, Title } from '@mantine/core'
+import { Button, Tabs } from '@mantine/core'
 import { IconArrowsExchange, IconKey, IconLock } from '@tabler/icons-react'
 import { Outlet, useNavigate, useParams, useRouterState } from '@tanstack/react-router'
 import { useState } from 'react'
 import { AccessTokenPanel } from '../access-token/access-token-panel.tsx'
 import { Notice } from '../interface/notice.tsx'
+import { PageHeader } from '../interface/page-header.tsx'
 import { explainFailure } from '../latchkey.ts'
 import { mayManageTokens, organizationRoleNames } from '../session/roles.ts'
 import { useViewer } from '../session/session.ts'
 import { useSwitchOrganization } from '../session/switch-organization.ts'
-import styles from './organization-page.module.css'
 
 const tabs = {
   'integration-tokens': 'Integration Tokens',
@@ -33,13 +33,7 @@ function OwnOrganization() {
   const mayManage = mayManageTokens(viewer)
   return (
     <>
-      <div className={styles.header}>
-        <div>
-          <p className={styles.above}>Organizations</p>
-          <Title order={1} size="h2">
-            {name}
-          </Title>
-        </div>
+      <PageHeader above="Organizations" title={name}>
         <Button
           variant="default"
           leftSection={<IconKey aria-hidden size={16} />}
@@ -48,7 +42,7 @@ function OwnOrganization() {
         >
           Access Token
         </Button>
-      </div>
+      </PageHeader>
       <AccessTokenPanel opened={isAccessTokenShown} onClose={() => showAccessToken(false)} />
       {mayManage ? (
         <Tabs

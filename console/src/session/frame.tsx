@@ -16,6 +16,9 @@ import {
   IconChevronDown,
   IconCode,
   IconDeviceDesktop,
+  IconDevices,
+  IconKey,
+  IconLock,
   IconLogout,
   IconMenu2,
   IconMoon,
@@ -105,7 +108,7 @@ function Navigation({ onLeave }: { onLeave?: () => void }) {
       <div className={styles.spacer} />
       <ColorScheme />
       <Divider />
-      <Account />
+      <Account onLeave={onLeave} />
     </div>
   )
 }
@@ -136,7 +139,13 @@ function ColorScheme() {
   )
 }
 
-function Account() {
+const ownPages = [
+  ['/account/access-token', 'Access Token', IconKey],
+  ['/account/sessions', 'Sessions', IconDevices],
+  ['/account/password', 'Password', IconLock],
+] as const
+
+function Account({ onLeave }: { onLeave?: (() => void) | undefined }) {
   const { member } = useViewer()
   const navigate = useNavigate()
   const signOut = useMutation({
@@ -145,7 +154,7 @@ function Account() {
   })
   return (
     <>
-      <Menu position="top-start" width="target">
+      <Menu position="top-start" width="target" withinPortal={false} withInitialFocusPlaceholder={false}>
         <Menu.Target>
           <Button
             variant="subtle"
@@ -168,6 +177,12 @@ function Account() {
         </Menu.Target>
         <Menu.Dropdown>
           <Menu.Label>{member.email}</Menu.Label>
+          {ownPages.map(([to, name, Icon]) => (
+            <Menu.Item key={to} component={Link} to={to} leftSection={<Icon aria-hidden size={16} />} onClick={onLeave}>
+              {name}
+            </Menu.Item>
+          ))}
+          <Menu.Divider />
           <Menu.Item
             leftSection={<IconLogout aria-hidden size={16} />}
             disabled={signOut.isPending}
