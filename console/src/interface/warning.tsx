@@ -2,6 +2,9 @@ import { Button, Modal } from '@mantine/core'
 import type { ReactNode } from 'react'
 import styles from './warning.module.css'
 
+/** Mantine gives the focus back a moment after the dialog has closed. */
+const afterReturnMilliseconds = 50
+
 /**
  * Asks before something that cannot be taken back. Whoever opens it finds the way out first: the focus is on Cancel.
  */
@@ -33,6 +36,7 @@ export function Warning({
       centered
       lockScroll={false}
       returnFocus={returnFocus}
+      onExitTransitionEnd={() => setTimeout(focusSomewhere, afterReturnMilliseconds)}
     >
       <Modal.Overlay />
       <Modal.Content>
@@ -56,4 +60,9 @@ export function Warning({
       </Modal.Content>
     </Modal.Root>
   )
+}
+
+/** What it was opened by may be gone in spite of all, because the list was read anew meanwhile. */
+function focusSomewhere(): void {
+  if (document.activeElement === document.body) document.getElementById('content')?.focus()
 }
