@@ -79,7 +79,7 @@ export function PasswordPage() {
         You sign in with it to every organization. Changing it ends all your other sessions; this one goes on, and your
         access token stays as it is.
       </Text>
-      <div role="status">
+      <div role="status" className={styles.outcome}>
         {isDone && (
           <Alert role="note" icon={<IconCheck aria-hidden />} title="Your password is changed">
             Every other session of yours has ended, and this one goes on. Sign in with the new password from now on.

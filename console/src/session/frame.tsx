@@ -176,7 +176,10 @@ function Account({ onLeave }: { onLeave?: (() => void) | undefined }) {
           </Button>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Label>{member.email}</Menu.Label>
+          <Menu.Label>
+            Your account
+            <span className={styles.email}>{member.email}</span>
+          </Menu.Label>
           {ownPages.map(([to, name, Icon]) => (
             <Menu.Item key={to} component={Link} to={to} leftSection={<Icon aria-hidden size={16} />} onClick={onLeave}>
               {name}
