@@ -344,6 +344,7 @@ describe('changing the password', () => {
       .getByRole('alert')
       .getByText(/Too many attempts with a wrong password. Try again in \d+ minutes/)
       .waitFor()
+    await expect.poll(() => focused(page)).toBe('Change Password')
     await visitor.look('account-password-too-many-attempts')
     expect(visitor.complaints).toEqual([])
   })

@@ -26,7 +26,6 @@ export function EndOthersWarning({
       setDone(true)
       onClose()
       onEnded(describeEnded(count))
-      document.getElementById('content')?.focus()
       await changed()
     },
   })

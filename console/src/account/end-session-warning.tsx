@@ -36,7 +36,6 @@ export function EndSessionWarning({
       setEndedId(ended.id)
       onClose()
       onEnded(`The session from ${originOf(ended).place} has ended.`)
-      document.getElementById('content')?.focus()
       await changed()
     },
   })

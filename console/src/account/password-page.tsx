@@ -37,12 +37,12 @@ export function PasswordPage() {
   useLeaveWarning(change.isPending)
   const refused = readMistakes(change.error)
   const mistakes = { ...refused.fields, ...missing }
+  const isAtField = Object.keys(refused.fields).length > 0
   useEffect(() => {
-    if (change.error) focusFirstMistake(form.current)
-  }, [change.error])
-  useEffect(() => {
-    if (isDone) button.current?.focus()
-  }, [isDone])
+    if (isAtField) focusFirstMistake(form.current)
+    // While it was busy it could not have the focus, and lost it.
+    else if (change.error || isDone) button.current?.focus()
+  }, [change.error, isAtField, isDone])
 
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()

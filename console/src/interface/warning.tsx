@@ -62,7 +62,7 @@ export function Warning({
   )
 }
 
-/** What it was opened by may be gone in spite of all, because the list was read anew meanwhile. */
+/** What it was opened by may be gone: on from the beginning of the page. */
 function focusSomewhere(): void {
   if (document.activeElement === document.body) document.getElementById('content')?.focus()
 }
