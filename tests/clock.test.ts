@@ -123,7 +123,7 @@ describe.each([
       unwrap((await world.alpha.owner.deleteToken({ input: { id: token.id } })).deleteToken)
       await vi.waitFor(async () => expect(await verifier.verify(secret)).toMatchObject({ active: false }))
     } finally {
-      verifier.close()
+      await verifier.close()
     }
   })
 })

@@ -143,7 +143,7 @@ function Export({ view }: { view: AuditView }) {
       <span role="status" className={styles.progress}>
         {exporting.isPending && read > 0 && `${read.toLocaleString()} events read`}
       </span>
-      <Menu position="bottom-end">
+      <Menu position="bottom-end" withinPortal={false} withInitialFocusPlaceholder={false}>
         <Menu.Target>
           <Button variant="default" loading={exporting.isPending} leftSection={<IconDownload aria-hidden size={16} />}>
             Export

@@ -18,7 +18,7 @@ export function OrganizationMenu({ onLeave = () => undefined }: { onLeave?: (() 
   }
   return (
     <>
-      <Menu width="target" position="bottom-start">
+      <Menu width="target" position="bottom-start" withinPortal={false} withInitialFocusPlaceholder={false}>
         <Menu.Target>
           <Button
             variant="default"

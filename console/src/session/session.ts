@@ -55,6 +55,8 @@ export function useForgetting(isForgetting: boolean): void {
   useEffect(() => {
     if (!isForgetting) return
     queryClient.clear()
+    // GraphiQL keeps what was typed into it, in the browser, whoever signs in next.
+    for (const key of Object.keys(localStorage)) if (key.startsWith('graphiql:')) localStorage.removeItem(key)
     channel.postMessage('changed')
   }, [isForgetting, queryClient])
 }
