@@ -58,15 +58,17 @@ export function watchAnswers(server: HttpServer): void {
   })
 }
 
-/** Throws where a secret or a password stands in what was logged, in a table, or in what was answered so far. */
+/** Looks through a line of the log as it is written. */
+export function watchLine(line: string): void {
+  search('the log', line)
+}
+
+/** Throws where a secret or a password stands in a table, or stood in what was logged or answered so far. */
 export async function searchForSecrets({
-  logged,
   sql,
 }: {
-  logged: readonly string[]
   sql<Row extends Record<string, unknown>>(text: string): Promise<Row[]>
 }): Promise<void> {
-  search('the log', logged.join(''))
   const tables = await sql<{ name: string }>(
     `select format('%I.%I', schemaname, tablename) as name from pg_tables
      where schemaname not in ('pg_catalog', 'information_schema')`,

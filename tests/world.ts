@@ -13,7 +13,7 @@ import { type DependencySettings, openDependencies } from '../server/open-depend
 import { addMember, createOrganization } from '../server/organizations/operator.ts'
 import type { OrganizationRole } from '../server/organizations/roles.ts'
 import { templateDatabase } from './postgres.ts'
-import { searchForSecrets, watchAnswers, watchIssuing } from './secret-watch.ts'
+import { searchForSecrets, watchAnswers, watchIssuing, watchLine } from './secret-watch.ts'
 
 export const password = 'a lantern under the stairs'
 export const serverKey = 'the server key of the tests which is long enough'
@@ -78,7 +78,11 @@ export async function openWorld(settings: Partial<DependencySettings> & ServingS
   // The database may be dropped before the pool has heard that its connections ended.
   superuser.on('error', () => undefined)
   const logged: string[] = []
-  const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) })
+  const write = (line: string) => {
+    logged.push(line)
+    watchLine(line)
+  }
+  const log = pino({ level: 'debug' }, { write })
   const closing: (() => Promise<void>)[] = []
 
   async function startInstance() {
@@ -161,7 +165,7 @@ export async function openWorld(settings: Partial<DependencySettings> & ServingS
     async [Symbol.asyncDispose]() {
       for (const close of closing) await close()
       try {
-        await searchForSecrets({ logged, sql })
+        await searchForSecrets({ sql })
       } finally {
         await superuser.end()
         await drop()
