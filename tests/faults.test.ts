@@ -1,6 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { unwrap } from '@latchkey/sdk'
+import { sql } from 'drizzle-orm'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { DatabaseUnavailable } from '../server/database/unavailable.ts'
+import { withOrganization } from '../server/database/with-organization.ts'
 import { openDependencies } from '../server/open-dependencies.ts'
 import { TokenNotFound } from '../server/tokens/refusals.ts'
 import { openWire } from './wire.ts'
@@ -143,6 +147,34 @@ describe.each([{ fault: 'cut' }, { fault: 'frozen' }] as const)('with the way to
     expect(after.filter(({ status }) => status !== 200)).toEqual([])
     expect(await world.alpha.tokenLabels()).toEqual(['Faults'])
   })
+})
+
+describe('a connection that drops while a transaction has it', () => {
+  it.each(['between two statements', 'during a statement'])(
+    '%s ends that transaction and not the process',
+    async (when) => {
+      await using stack = new AsyncDisposableStack()
+      const wire = await openWire(world.databaseUrl)
+      stack.defer(() => wire.close())
+      const log = pino({ level: 'silent' })
+      const settings = { databaseConnections: 4, serverKey, tokenPrefix: 'lk', passwordCost: 4, log }
+      const dependencies = await openDependencies({ databaseUrl: wire.url, ...settings })
+      stack.defer(() => dependencies.close())
+      const organizationId = world.alpha.id
+      const working = withOrganization(dependencies.database, { organizationId }, async (transaction) => {
+        if (when === 'during a statement') setTimeout(() => wire.set('cut'), 100)
+        else wire.set('cut')
+        await (when === 'during a statement' ? transaction.execute(sql`select pg_sleep(1)`) : delay(100))
+        await transaction.execute(sql`select`)
+      })
+      await expect(working).rejects.toThrow(DatabaseUnavailable)
+      wire.set('whole')
+      const again = await withOrganization(dependencies.database, { organizationId }, (transaction) =>
+        transaction.execute<{ whole: boolean }>(sql`select true as whole`),
+      )
+      expect(again.rows).toEqual([{ whole: true }])
+    },
+  )
 })
 
 describe('an error that nobody foresaw', () => {

@@ -85,6 +85,8 @@ function openPool({
   })
   // Without a listener, a connection that drops while idle would end the process.
   pool.on('error', (error) => log.warn({ error: error.message }, 'an idle database connection was lost'))
+  // The same for one that drops while a transaction has it: whoever asks by it is told with the next answer.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }
 
