@@ -24,6 +24,7 @@ export class Notebook {
   readonly tokens: KnownToken[] = []
   /** How many changes each instance is working on. */
   readonly underWay: number[] = []
+  acknowledged = 0
   #operations = 0
 
   nextId(): string {
@@ -56,7 +57,9 @@ type Told = { outcome: Outcome; secret?: string; tokenId?: string }
 
 const acknowledged: Outcome = { is: 'acknowledged' }
 const refusedAs = (code: string): Told => ({ outcome: { is: 'refused', code } })
-const retryMilliseconds = 100
+const retryMilliseconds = 250
+/** Long after an answer that is late, so that none at all is told from one. */
+export const timeoutMilliseconds = 30_000
 
 /** Does one thing after the other, and writes down what it was told. */
 export class Client {
@@ -71,7 +74,7 @@ export class Client {
   constructor(settings: ClientSettings) {
     this.#settings = settings
     this.#notebook = settings.notebook
-    this.#clients = settings.urls.map((url) => createClient({ url }))
+    this.#clients = settings.urls.map((url) => createClient({ url, timeoutMilliseconds }))
   }
 
   async take(step: Step): Promise<void> {
@@ -177,6 +180,7 @@ export class Client {
   }
 
   #learn(operation: Operation, { secret, tokenId }: Told): void {
+    this.#notebook.acknowledged += 1
     const { id, intent } = operation
     if (tokenId !== undefined) operation.gave.tokenId = tokenId
     if (intent.does === 'signOut') this.#forget()
@@ -257,7 +261,7 @@ function explain(error: unknown): Told {
   if (!(error instanceof RequestError)) throw error
   const { code, status, message } = error
   if (code === 'UNAVAILABLE' && status === null && message.includes('ECONNREFUSED')) return refusedAs('unsent')
-  if (code === 'UNAVAILABLE') return { outcome: { is: 'unknown', answered: status !== null } }
+  if (code === 'UNAVAILABLE') return { outcome: { is: 'unknown', answered: status !== null, why: message } }
   // It may have happened all the same, but is to be looked into whatever it was.
   return refusedAs(code)
 }

@@ -19,5 +19,5 @@ it('loses nothing that it acknowledged and accepts nothing that it refused while
   const acknowledged = outcome.history.operations.filter(({ gave }) => gave.tokenId !== undefined)
   expect(acknowledged.length, counts).toBeGreaterThan(20)
   expect(outcome.history.verifications.length, counts).toBeGreaterThan(500)
-  expect(outcome.availability.unavailable, counts).toBeGreaterThan(0)
+  expect(outcome.availability.unavailable.during, counts).toBeGreaterThan(0)
 })

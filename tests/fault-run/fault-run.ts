@@ -13,7 +13,7 @@ import { addMember, createOrganization } from '../../server/organizations/operat
 import { type Availability, checkAvailability, type Fault, type HealthCheck } from './availability.ts'
 import { Client, Notebook, type Person } from './client.ts'
 import { type Checked, checkHistory, type FinalState, type History, type Verification } from './history.ts'
-import { type Instance, openInstance, runLatchkey } from './instance.ts'
+import { openInstance, runLatchkey } from './instance.ts'
 import { type OwnPostgres, openOwnPostgres } from './own-postgres.ts'
 import { faultsOf, type Plan, stepsOf } from './plan.ts'
 import { askInstance, askVerifier, introspect, openVerifier } from './verifying.ts'
@@ -45,7 +45,7 @@ const healthCheckMilliseconds = 200
 const wholePollMilliseconds = 20
 /** A change takes some; so long after one was begun, a kill comes in the middle of it. */
 const killDelays = [0, 3, 6, 10, 15, 25]
-const beforeKillMilliseconds = 2_000
+const beforeFaultMilliseconds = 2_000
 
 /** Runs the plan on a PostgreSQL and two instances of its own, and judges what came of it. Leaves nothing running. */
 export async function runFaults(plan: Plan, announce: (text: string) => void): Promise<Outcome> {
@@ -59,18 +59,18 @@ export async function runFaults(plan: Plan, announce: (text: string) => void): P
   const serviceSecret = await fill(postgres.url, serverKey)
   const environment = { DATABASE_URL: postgres.url, LATCHKEY_SECRET: serverKey }
   const serverEnvironment = { ...environment, ...limits, NODE_COMPILE_CACHE: directory }
-  const instances: Instance[] = []
-  for (const _bound of stalenessBounds) {
-    const instance = await openInstance(serverEnvironment)
-    stack.defer(() => instance.stop())
-    await instance.start()
-    instances.push(instance)
-  }
+  const instances = await Promise.all(stalenessBounds.map(() => openInstance(serverEnvironment)))
+  for (const instance of instances) stack.defer(() => instance.stop())
+  await Promise.all(instances.map((instance) => instance.start()))
   const urls = instances.map(({ url }) => url)
 
   const notebook = new Notebook()
   const guestClient = new Client({ notebook, urls, person: guest, guest: null })
   await guestClient.signIn(0)
+  const clients = Array.from({ length: plan.clients }, (_, index) => {
+    return new Client({ notebook, urls, person: people[index % people.length] ?? guest, guest: guestClient })
+  })
+  await Promise.all(clients.map((client, index) => client.signIn(index % urls.length)))
   const verifications: Verification[] = []
   const health: HealthCheck[] = []
   const over = new AbortController()
@@ -78,10 +78,7 @@ export async function runFaults(plan: Plan, announce: (text: string) => void): P
   const verifiers = urls.map((url, instance) => openVerifier(url, serviceSecret, stalenessBounds[instance] ?? 0))
   for (const verifier of verifiers) stack.defer(() => verifier.close())
   const working = [
-    ...Array.from({ length: plan.clients }, (_, index) => {
-      const person = people[index % people.length] ?? guest
-      return work(new Client({ notebook, urls, person, guest: guestClient }), stepsOf(plan.seed, index), signal)
-    }),
+    ...clients.map((client, index) => work(client, stepsOf(plan.seed, index), signal)),
     ...urls.flatMap((url, instance) => {
       const settings = { notebook, verifications, url, instance, serviceSecret, signal }
       const verifier = verifiers[instance]
@@ -110,6 +107,7 @@ export async function runFaults(plan: Plan, announce: (text: string) => void): P
       await delay(killDelays[kills % killDelays.length])
       if ((notebook.underWay[instance] ?? 0) > 0) killsDuringChanges += 1
     }
+    if (kind === 'crash') await untilAcknowledged(notebook)
     const began = performance.now()
     if (target) {
       await target.kill()
@@ -214,8 +212,15 @@ async function takeAway(postgres: OwnPostgres, kind: Fault['kind'], awayMillisec
   await postgres.start()
 }
 
+/** So that what a crash would lose is there to be lost. */
+async function untilAcknowledged(notebook: Notebook): Promise<void> {
+  const before = notebook.acknowledged
+  const deadline = performance.now() + beforeFaultMilliseconds
+  while (notebook.acknowledged === before && performance.now() < deadline) await delay(1)
+}
+
 async function untilChanging({ underWay }: Notebook, instance: number): Promise<void> {
-  const deadline = performance.now() + beforeKillMilliseconds
+  const deadline = performance.now() + beforeFaultMilliseconds
   while ((underWay[instance] ?? 0) === 0 && performance.now() < deadline) await delay(1)
 }
 

@@ -42,8 +42,8 @@ export type Outcome =
   | { is: 'acknowledged' }
   /** Told that nothing was done; `unsent` where the connection was refused. */
   | { is: 'refused'; code: string }
-  /** It may have happened, or may yet: answered with 503, or not at all. */
-  | { is: 'unknown'; answered: boolean }
+  /** It may have happened, or may yet: answered with 503, or not at all. `why` is for whoever reads the report. */
+  | { is: 'unknown'; answered: boolean; why?: string }
 
 /** A question about a secret, which is named by the operation that gave it. */
 export interface Verification {
@@ -52,7 +52,7 @@ export interface Verification {
   instance: number
   began: number
   ended: number
-  answer: Verdict | { is: 'unavailable'; answered: boolean }
+  answer: Verdict | { is: 'unavailable'; answered: boolean; why?: string }
 }
 
 /** What an accepted secret is accepted as: an integration token's label, or `accessToken`. Null where it is refused. */

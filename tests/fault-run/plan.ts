@@ -68,7 +68,7 @@ const step: fc.Arbitrary<Step> = fc.record({
     ['setTokenEnabled', 18],
     ['regenerateToken', 18],
     ['deleteToken', 14],
-    ['resetAccessToken', 3],
+    ['resetAccessToken', 2],
     ['signIn', 1],
     ['signOut', 1],
   ]),

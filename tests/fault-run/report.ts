@@ -17,10 +17,11 @@ export function problemsOf({ checked, availability, auditComplaint, logged }: Ou
 export function report(outcome: Outcome): string {
   const { history, faults, killsDuringChanges, checked, availability, seconds } = outcome
   const problems = problemsOf(outcome)
-  const operations = history.operations.map((operation) => ({
-    kind: operation.intent.does,
-    column: outcomeOf(operation).is,
-  }))
+  const operations = history.operations.map((operation) => {
+    const outcome = outcomeOf(operation)
+    const isUnsent = outcome.is === 'refused' && outcome.code === 'unsent'
+    return { kind: operation.intent.does, column: isUnsent ? 'unsent' : outcome.is }
+  })
   const verifications = history.verifications.map(({ by, answer }) => ({
     kind: by,
     column: answer.is === 'unavailable' ? 'unavailable' : answer.as === null ? 'refused' : 'accepted',
@@ -30,7 +31,7 @@ export function report(outcome: Outcome): string {
   const milliseconds = (value: number) => `${value.toFixed(0)} ms`
   return [
     '',
-    table('operations', ['acknowledged', 'refused', 'unknown'], operations),
+    table('operations', ['acknowledged', 'refused', 'unknown', 'unsent'], operations),
     '',
     table('verifications', ['accepted', 'refused', 'unavailable'], verifications),
     '',
@@ -42,8 +43,12 @@ export function report(outcome: Outcome): string {
       ],
       ['creations asked for again with their idempotency key', String(retried)],
       ['events in the audit log', String(history.events.length)],
-      ['answers 503 during outages', String(availability.unavailable)],
-      ['slowest of them', milliseconds(availability.slowestUnavailableMilliseconds)],
+      ['answers 503 during outages', String(availability.unavailable.during)],
+      ['answers 503 while PostgreSQL was there, but slow', String(availability.unavailable.between)],
+      [
+        'slowest 503 during outages, without the hashing of passwords',
+        milliseconds(availability.slowestUnavailableMilliseconds),
+      ],
       ['slowest /healthz during outages', milliseconds(availability.slowestHealthCheckMilliseconds)],
       ['longest from PostgreSQL’s return to full service', milliseconds(availability.longestRecoveryMilliseconds)],
       [

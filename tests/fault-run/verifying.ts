@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createClient, RequestError } from '@latchkey/sdk'
 import { createVerifier, type Verifier, VerifierUnavailableError } from '@latchkey/sdk/verifier'
-import type { KnownSecret, Notebook } from './client.ts'
+import { type KnownSecret, type Notebook, timeoutMilliseconds } from './client.ts'
 import type { Verification } from './history.ts'
 
 export interface VerifyingSettings {
@@ -18,7 +18,6 @@ const recent = 60
 /** One of so many questions is about any secret that ever was. */
 const anyEvery = 5
 const pauseMilliseconds = 20
-const timeoutMilliseconds = 10_000
 /** From a cache, so many answers cost what one does otherwise. */
 const fromCacheAtOnce = 10
 
@@ -37,7 +36,7 @@ export async function askInstance(settings: VerifyingSettings): Promise<void> {
           return verdict(verifyToken)
         } catch (error) {
           if (!(error instanceof RequestError) || error.code !== 'UNAVAILABLE') throw error
-          return { is: 'unavailable', answered: error.status !== null }
+          return { is: 'unavailable', answered: error.status !== null, why: error.message }
         }
       })
     }
@@ -83,7 +82,7 @@ export async function introspect(url: string, serviceSecret: string, token: stri
   } catch (error) {
     // Where the connection breaks, or the answer ends in its middle. Anything that was answered in full is not that.
     if (error instanceof TypeError && error.message.startsWith('Introspection')) throw error
-    return { is: 'unavailable', answered: false }
+    return { is: 'unavailable', answered: false, why: String(error) }
   }
 }
 
