@@ -84,7 +84,9 @@ export class Client {
     const intent = this.#intentOf(step)
     if (!intent) return
     const operation = this.#begin(intent, caller.as)
-    const told = await this.#ask(operation, step.instance, caller.credential)
+    let told = await this.#ask(operation, step.instance, caller.credential)
+    // What was not sent goes to the other instance, as a load balancer has it.
+    if (isUnsent(told.outcome)) told = await this.#ask(operation, this.#other(step.instance), caller.credential)
     if (told.outcome.is === 'unknown' && intent.does === 'createToken') await this.#askAgain(operation, step, caller)
     if (told.outcome.is === 'refused' && told.outcome.code === 'UNAUTHENTICATED') {
       if (caller.credential === this.session) this.#forget()
@@ -102,6 +104,10 @@ export class Client {
       await this.#ask(operation, round % this.#clients.length, null)
       if (!this.session) await delay(retryMilliseconds)
     }
+  }
+
+  #other(instance: number): number {
+    return (instance + 1) % this.#clients.length
   }
 
   #forget(): void {
@@ -148,15 +154,14 @@ export class Client {
   async #askAgain(operation: Operation, step: Step, { credential, as }: Caller): Promise<void> {
     for (let round = 1; ; round += 1) {
       await delay(retryMilliseconds)
-      const instance = (step.instance + round) % this.#clients.length
+      const instance = round % 2 === 0 ? step.instance : this.#other(step.instance)
       // The key is the person's: whichever of their credentials asks again.
       if (as === 'administrator' && !this.session) await this.signIn(instance)
       const by = as === 'administrator' ? this.session : credential
       const { outcome } = await this.#ask(operation, instance, by)
-      const isNotSent = outcome.is === 'refused' && outcome.code === 'unsent'
       const isSignedOut = outcome.is === 'refused' && outcome.code === 'UNAUTHENTICATED' && as === 'administrator'
       if (isSignedOut) this.#forget()
-      if (outcome.is !== 'unknown' && !isNotSent && !isSignedOut) return
+      if (outcome.is !== 'unknown' && !isUnsent(outcome) && !isSignedOut) return
     }
   }
 
@@ -252,6 +257,8 @@ export class Client {
     }
   }
 }
+
+const isUnsent = (outcome: Outcome) => outcome.is === 'refused' && outcome.code === 'unsent'
 
 const toldBy = (typename: string, payload: string): Told =>
   typename === payload ? { outcome: acknowledged } : refusedAs(typename)

@@ -42,7 +42,7 @@ const stalenessBounds = [5_000, 2_000] as const
 const latenessMilliseconds = 500
 const refusalMilliseconds = 1_000
 const healthCheckMilliseconds = 200
-const wholePollMilliseconds = 20
+const wholePollMilliseconds = 50
 /** A change takes some; so long after one was begun, a kill comes in the middle of it. */
 const killDelays = [0, 3, 6, 10, 15, 25]
 const beforeFaultMilliseconds = 2_000
@@ -111,6 +111,7 @@ export async function runFaults(plan: Plan, announce: (text: string) => void): P
     const began = performance.now()
     if (target) {
       await target.kill()
+      await delay(awayAfterKill(kills, instance))
       await target.start()
     } else await takeAway(postgres, kind, plan.awayMilliseconds)
     const back = performance.now()
@@ -210,6 +211,11 @@ async function takeAway(postgres: OwnPostgres, kind: Fault['kind'], awayMillisec
   await postgres.stop(kind === 'crash' ? 'immediate' : 'fast')
   if (kind !== 'restart') await delay(awayMilliseconds)
   await postgres.start()
+}
+
+/** One kill of three lasts longer than the verifier on the instance may go on without hearing from it. */
+function awayAfterKill(kills: number, instance: number | null): number {
+  return kills % 3 === 2 ? (stalenessBounds[instance ?? 0] ?? 0) + latenessMilliseconds + 1_000 : 0
 }
 
 /** So that what a crash would lose is there to be lost. */

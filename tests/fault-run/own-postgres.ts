@@ -33,7 +33,7 @@ export interface OwnPostgres extends AsyncDisposable {
 }
 
 const startingMilliseconds = 60_000
-const pollMilliseconds = 10
+const pollMilliseconds = 30
 
 /** Leaves nothing behind, and nothing running. */
 export async function openOwnPostgres(): Promise<OwnPostgres> {

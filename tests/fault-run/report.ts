@@ -27,7 +27,10 @@ export function report(outcome: Outcome): string {
     column: answer.is === 'unavailable' ? 'unavailable' : answer.as === null ? 'refused' : 'accepted',
   }))
   const count = (kind: string) => faults.filter((fault) => fault.kind === kind).length
-  const retried = history.operations.filter(({ attempts }) => attempts.length > 1).length
+  const retried = history.operations.filter(
+    ({ intent, attempts }) =>
+      intent.does === 'createToken' && attempts.slice(0, -1).some(({ outcome }) => outcome.is === 'unknown'),
+  ).length
   const milliseconds = (value: number) => `${value.toFixed(0)} ms`
   return [
     '',

@@ -17,7 +17,7 @@ export interface VerifyingSettings {
 const recent = 60
 /** One of so many questions is about any secret that ever was. */
 const anyEvery = 5
-const pauseMilliseconds = 20
+const pauseMilliseconds = 30
 /** From a cache, so many answers cost what one does otherwise. */
 const fromCacheAtOnce = 10
 
