@@ -43,6 +43,10 @@ const latenessMilliseconds = 500
 const refusalMilliseconds = 1_000
 const healthCheckMilliseconds = 200
 const wholePollMilliseconds = 50
+/** After that nobody waits any more. */
+const longestRecoveryMilliseconds = 30_000
+const mostReadings = 5
+const retryReadingMilliseconds = 2_000
 /** A change takes some; so long after one was begun, a kill comes in the middle of it. */
 const killDelays = [0, 3, 6, 10, 15, 25]
 const beforeFaultMilliseconds = 2_000
@@ -96,7 +100,13 @@ export async function runFaults(plan: Plan, announce: (text: string) => void): P
   const faults: Fault[] = []
   let killsDuringChanges = 0
   let kills = 0
-  const isWhole = () => Promise.all(urls.map((url) => untilWhole(url, serviceSecret, guestClient)))
+  const untilAllAreWhole = () =>
+    Promise.all(
+      instances.map(async ({ url, errors }, index) => {
+        if (await isSoonWhole(url, serviceSecret, guestClient)) return
+        throw new Error(`Instance ${index} serves no more. What it wrote:\n${errors().join('\n')}`)
+      }),
+    )
   for (const { kind, pauseMilliseconds } of faultsOf(plan)) {
     await delay(pauseMilliseconds)
     if (signal.aborted) break
@@ -115,7 +125,7 @@ export async function runFaults(plan: Plan, announce: (text: string) => void): P
       await target.start()
     } else await takeAway(postgres, kind, plan.awayMilliseconds)
     const back = performance.now()
-    await isWhole()
+    await untilAllAreWhole()
     faults.push({ kind, instance, began, back, whole: performance.now() })
     announce(
       `${kind}${instance === null ? '' : ` of instance ${instance}`}: ${notebook.operations.length} operations so far`,
@@ -230,10 +240,11 @@ async function untilChanging({ underWay }: Notebook, instance: number): Promise<
   while ((underWay[instance] ?? 0) === 0 && performance.now() < deadline) await delay(1)
 }
 
-/** Verifying, reading and being ready, all in the same moment. */
-async function untilWhole(url: string, serviceSecret: string, { session }: Client): Promise<void> {
+/** Verifying, reading and being ready, all in the same moment. False where it never comes to that. */
+async function isSoonWhole(url: string, serviceSecret: string, { session }: Client): Promise<boolean> {
   const asGuest = createClient({ url, credential: session?.value ?? '' })
-  for (;;) {
+  const deadline = performance.now() + longestRecoveryMilliseconds
+  while (performance.now() < deadline) {
     const [verdict, organization, ready] = await Promise.all([
       introspect(url, serviceSecret, session?.value ?? ''),
       asGuest.organization().then(
@@ -245,16 +256,28 @@ async function untilWhole(url: string, serviceSecret: string, { session }: Clien
         () => false,
       ),
     ])
-    if (verdict.is === 'verdict' && organization && ready) return
+    if (verdict.is === 'verdict' && organization && ready) return true
     await delay(wholePollMilliseconds)
+  }
+  return false
+}
+
+type Reading = { notebook: Notebook; serviceSecret: string; sessionToken: string }
+
+/** A machine that is busy with other things may need several attempts. Throws what the last one did. */
+async function readStateAtLast(url: string, reading: Reading): Promise<FinalState> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await readState(url, reading)
+    } catch (error) {
+      if (attempt === mostReadings) throw error
+      await delay(retryReadingMilliseconds)
+    }
   }
 }
 
 /** What the instance tells of all tokens, and of all secrets that were ever given out. */
-async function readState(
-  url: string,
-  { notebook, serviceSecret, sessionToken }: { notebook: Notebook; serviceSecret: string; sessionToken: string },
-): Promise<FinalState> {
+async function readState(url: string, { notebook, serviceSecret, sessionToken }: Reading): Promise<FinalState> {
   const owner = createClient({ url, credential: sessionToken })
   const tokens: FinalState['tokens'] = []
   for await (const { id, label, role, status, secrets } of paginate((page) => owner.integrationTokens(page))) {
