@@ -139,7 +139,7 @@ export async function runFaults(plan: Plan, announce: (text: string) => void): P
   const readBegan = performance.now()
   const states: FinalState[] = []
   for (const url of urls)
-    states.push(await readState(url, { notebook, serviceSecret, sessionToken: reader.session?.value ?? '' }))
+    states.push(await readStateAtLast(url, { notebook, serviceSecret, sessionToken: reader.session?.value ?? '' }))
   const events = await postgres.run<{ action: AuditAction; operation: string | null; targetId: string | null }>(
     'select action, user_agent as operation, target_id as "targetId" from audit_events order by position',
   )
