@@ -127,6 +127,7 @@ async function eventsOf(slug: string): Promise<string[]> {
 }
 
 const commands: Record<string, RegExp> = {
+  whoami: /Asks the Latchkey at LATCHKEY_URL about the credential/,
   serve: /Serves until Ctrl-C, SIGINT or SIGTERM/,
   migrate: /prints what was applied/,
   'organization create': /Makes an organization and its one owner/,

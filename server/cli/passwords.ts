@@ -33,7 +33,10 @@ export async function readNewPassword(
         '--password-stdin reads the password from a pipe or a file. At a terminal, leave it out: the password is asked for.',
       )
     }
-    return { password: await readFirstLine(input), generated: false }
+    const password = await readFirstLine(input)
+    if (password === '')
+      throw new UsageError('Standard input is empty. With --password-stdin, its first line is the password.')
+    return { password, generated: false }
   }
   const asking = questions()
   if (asking) return { password: await askNewPassword(asking, email), generated: false }
@@ -68,7 +71,8 @@ async function askNewPassword(asking: Questions, email: string): Promise<string>
   }
 }
 
-async function readFirstLine(input: Work['input']): Promise<string> {
+/** Empty where there is none. */
+export async function readFirstLine(input: Work['input']): Promise<string> {
   for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) return line
-  throw new UsageError('Standard input is empty. With --password-stdin, its first line is the password.')
+  return ''
 }

@@ -68,6 +68,26 @@ Examples:
   addSecretCommands(program.command('secret').summary('follow a rotation of the server key'), run)
   addAuditCommands(program.command('audit').summary('prove that the audit log is as it was recorded'), run)
 
+  leaf(program.command('whoami'), 'say what a credential is, for whom, and until when', [
+    'Asks the Latchkey at LATCHKEY_URL about the credential in LATCHKEY_TOKEN, or else on standard input: a token, a',
+    'member’s access token, or a service’s secret. For a pipeline, before it relies on it.',
+  ])
+    .option(
+      '--url <address>',
+      'the Latchkey to ask, instead of LATCHKEY_URL; PUBLIC_URL, or this machine’s, if neither is given',
+    )
+    .addOption(json())
+    .addHelpText(
+      'after',
+      examples(
+        'LATCHKEY_TOKEN=… latchkey whoami --url https://latchkey.example.com',
+        'latchkey whoami --json < token.txt',
+      ),
+    )
+    .action((options: { url?: string; json?: boolean }) =>
+      run(async (work) => (await import('./whoami.ts')).whoami(work, options), { serverKey: 'unused' }),
+    )
+
   leaf(program.command('demo'), 'fill an organization with believable tokens', [
     'Makes an organization with members of every role, a few hundred tokens in every state, and the year of audit',
     'events behind them, to try the console and the API with. Prints how to sign in. An organization that is there',

@@ -28,12 +28,13 @@ export interface Work {
   /** Null without a person at a terminal. */
   questions(): Questions | null
   input: Terminal['input']
+  environment: Terminal['environment']
   /** The rules, on the configured database, beside whoever serves from it. */
   open(): Promise<Dependencies>
   close(): Promise<void>
 }
 
-export function createWork(config: Config, { input, output, errors }: Terminal): Work {
+export function createWork(config: Config, { input, output, errors, environment }: Terminal): Work {
   // That a service was registered is printed here; only what goes wrong is for the log.
   const log = createLog(config.logLevel === 'info' ? 'warn' : config.logLevel)
   const print = (text: string) => void output.write(`${text}\n`)
@@ -46,6 +47,7 @@ export function createWork(config: Config, { input, output, errors }: Terminal):
     printJson: (value) => print(JSON.stringify(value, null, 2)),
     announce,
     input,
+    environment,
     questions() {
       if (input.isTTY && output.isTTY) questions ??= openQuestions({ input, output })
       return questions
