@@ -80,8 +80,8 @@ Examples:
     .addHelpText(
       'after',
       examples(
-        'LATCHKEY_TOKEN=… latchkey whoami --url https://latchkey.example.com',
         'latchkey whoami --json < token.txt',
+        'LATCHKEY_TOKEN=… latchkey whoami --url https://latchkey.example.com',
       ),
     )
     .action((options: { url?: string; json?: boolean }) =>
