@@ -6,6 +6,7 @@ import { createHttpServer } from '../server/app.ts'
 import { trustedProxies } from '../server/http/client-address.ts'
 import { addService } from '../server/identity/services.ts'
 import { json, openRawRequests, type RawRequests } from './raw-requests.ts'
+import { openWorld } from './world.ts'
 
 let api: RawRequests
 beforeAll(async () => {
@@ -278,6 +279,33 @@ describe('a path', () => {
     }
   })
 
+  const addresses = ['/', '/sign-in', '/organizations/acme', '/graphql', '/oauth/introspect', '/healthz', '/readyz']
+  it.each(addresses)(
+    '%s is met to the letter alone, whichever way it could be written for the same',
+    async (address) => {
+      const asPage = { ...api.asOwner(), accept: 'text/html' }
+      const asService = { ...api.asService(), 'content-type': 'application/x-www-form-urlencoded' }
+      const requests: [string, Record<string, string>, string[]][] = [
+        ['GET', api.asOwner(), []],
+        ['GET', asPage, []],
+        ['POST', api.asOwner(), ['{"query": "{ __typename }"}']],
+        ['POST', asService, ['token=lki_nothing']],
+      ]
+      // None of this is for a server that has not the address itself: there it would prove nothing.
+      const itself = await fetch(`${api.world.url}${address}`, { headers: asPage })
+      expect([address, itself.status]).not.toEqual([address, 404])
+      for (const path of otherForms(address)) {
+        for (const [method, headers, pieces] of requests) {
+          const answer = await api.sendAsIs(path, { method, headers, pieces })
+          expect([method, path, answer.status, answer.messages]).toEqual([
+            ...[method, path, 404],
+            ['There is nothing at this address.'],
+          ])
+        }
+      }
+    },
+  )
+
   it('is told nothing of a host that is none', async () => {
     for (const host of ['a b', '[', 'a:b:c', '%']) {
       for (const accept of ['application/json', 'text/html']) {
@@ -287,6 +315,47 @@ describe('a path', () => {
     }
   })
 })
+
+/** What a proxy, a file server or a router might take for the same address. */
+function otherForms(address: string): string[] {
+  const parts = address.slice(1)
+  const encoded = (text: string) => text.replace(/[a-z]/, (letter) => `%${letter.charCodeAt(0).toString(16)}`)
+  const forms = [
+    ...[
+      `/${address}`,
+      `/.${address}`,
+      `/x/..${address}`,
+      `/../${parts}`,
+      `/%2F${parts}`,
+      `/%2f${parts}`,
+      `/%2e/${parts}`,
+    ],
+    ...[
+      `/\\${parts}`,
+      `/%5C${parts}`,
+      `${address}//`,
+      `${address}%2F`,
+      `${address}/.`,
+      `${address}/./`,
+      `${address}/..;/`,
+    ],
+    ...[
+      `${address}%00`,
+      `${address}%20`,
+      `${address}%09`,
+      `${address}%3F`,
+      `${address};a=b`,
+      `${address}#a`,
+      `${address}.`,
+    ],
+    ...[address.replaceAll('/', '//'), address.replaceAll('/', '/./')],
+    ...[`/${parts.replaceAll('/', '%2F')}`, `/${parts.replaceAll('/', '%252F')}`, `/${encoded(parts)}`],
+    ...[`/${parts.toUpperCase()}`, `/${parts.replace(/[a-z]/, (letter) => letter.toUpperCase())}`],
+    `http://localhost${address}`,
+    ...(parts === '' ? [] : [`${address}/`]),
+  ]
+  return [...new Set(forms)].filter((form) => form !== address && form !== '')
+}
 
 describe('another site', () => {
   const cookie = () => `latchkey_session=${api.world.alpha.owner.sessionToken}`
@@ -350,6 +419,34 @@ describe('another site', () => {
     }
     const introspection = await preflight('https://app.example.com', '/oauth/introspect')
     expect(introspection.get('access-control-allow-origin')).toBeNull()
+  })
+
+  it('is let in by CORS nowhere where none is listed', async () => {
+    await using world = await openWorld()
+    const credential = { authorization: `Bearer ${world.service.secret}` }
+    for (const origin of ['https://app.example.com', 'https://evil.example', 'null', world.url]) {
+      for (const [path, method, body] of [
+        ['/graphql', 'POST', '{"query": "{ __typename }"}'],
+        ['/graphql?query=%7B__typename%7D', 'GET', null],
+        ['/oauth/introspect', 'POST', 'token=lki_nothing'],
+        ['/healthz', 'GET', null],
+        ['/', 'GET', null],
+      ] as const) {
+        const type = path === '/graphql' ? 'application/json' : 'application/x-www-form-urlencoded'
+        const asked = { 'access-control-request-method': method, 'access-control-request-headers': 'authorization' }
+        for (const answer of [
+          await fetch(`${world.url}${path}`, { method: 'OPTIONS', headers: { origin, ...asked } }),
+          await fetch(`${world.url}${path}`, {
+            method,
+            body,
+            headers: { origin, 'content-type': type, ...credential },
+          }),
+        ]) {
+          const allowed = [...answer.headers.keys()].filter((name) => name.startsWith('access-control'))
+          expect([origin, path, allowed]).toEqual([origin, path, []])
+        }
+      }
+    }
   })
 })
 
