@@ -1,6 +1,7 @@
 import { createClient, RequestError, unwrap } from '@latchkey/sdk'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { addMember, setPassword } from '../server/organizations/operator.ts'
+import { defaultRateLimits } from '../server/rate-limit-settings.ts'
 import { openWorld, password, type World } from './world.ts'
 
 let world: World
@@ -85,6 +86,35 @@ describe('signing in', () => {
     await setPassword(world.dependencies, { email, password })
     expect((await signIn({ email, password })).__typename).toBe('SignInPayload')
   })
+
+  it.each([
+    // At a cost at which a comparison that is left out shows.
+    { when: 'with attempts left', passwordCost: 8, signInsByAccount: 0, refusal: 'SignInRefused' },
+    { when: 'with none left', passwordCost: 4, signInsByAccount: 1, refusal: 'TooManyAttempts' },
+  ])(
+    'takes as long for an unknown address as for a known one, $when: of 200 each, the medians are within 10 ms',
+    {
+      timeout: 120_000,
+    },
+    async ({ passwordCost, signInsByAccount, refusal }) => {
+      const rateLimits = { ...defaultRateLimits, signInsByAccount, signInsByAddress: 0 }
+      await using quick = await openWorld({ passwordCost, rateLimits })
+      const attempt = async (email: string) =>
+        (await quick.stranger.signIn({ input: { email, password: 'a wrong guess here' } })).signIn.__typename
+      const emails = { known: quick.alpha.owner.email, unknown: 'nobody@nowhere.example' }
+      const took: Record<keyof typeof emails, number[]> = { known: [], unknown: [] }
+      for (const email of Object.values(emails)) expect(await attempt(email)).toBe('SignInRefused')
+      for (let run = 0; run < 200; run++) {
+        for (const account of run % 2 === 0 ? (['known', 'unknown'] as const) : (['unknown', 'known'] as const)) {
+          const started = performance.now()
+          expect(await attempt(emails[account])).toBe(refusal)
+          took[account].push(performance.now() - started)
+        }
+      }
+      const median = (times: number[]) => times.toSorted((a, b) => a - b)[100] ?? 0
+      expect(Math.abs(median(took.known) - median(took.unknown))).toBeLessThan(10)
+    },
+  )
 
   it('keeps an attempt’s address out of the table that counts it', async () => {
     await signIn({ email: 'counted@nowhere.example', password })

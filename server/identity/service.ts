@@ -1,4 +1,4 @@
-import { recordAction, recordEvent } from '../audit/record-event.ts'
+import { recordAction, recordEvent, recordNothing } from '../audit/record-event.ts'
 import { inEachOrganization, type Transaction, withOrganization } from '../database/with-organization.ts'
 import type { Acting, Dependencies } from '../dependencies.ts'
 import { createId } from '../identifiers.ts'
@@ -44,12 +44,13 @@ export async function signIn(
   if (key.length > longestEmail || password.length > longestPresentedPassword) throw new SignInRefused()
   const retryAfterSeconds = await countSignIn(dependencies, key)
   const person = await repository.findPerson(database, key)
-  const memberships = person ? await repository.listMemberships(database, person.id) : []
+  const memberships = await repository.listMemberships(database, person?.id ?? createId('person', dependencies))
   const membership = person && chooseMembership(person, memberships, slug)
   const right = retryAfterSeconds === null && (await passwords.verify(password, person?.passwordHash ?? null))
   if (!right || !person || !membership) {
     const concerned = membership ?? memberships[0]
     if (person && concerned) await recordRefusal(dependencies, { person, membership: concerned, origin })
+    else await recordNowhere(dependencies)
     throw retryAfterSeconds === null ? new SignInRefused() : new TooManyAttempts(retryAfterSeconds)
   }
   await limits.signInsByAccount.reset(key)
@@ -106,6 +107,14 @@ async function recordRefusal(
       actor: { name: person.email, id: membership.memberId },
       origin,
     }),
+  )
+}
+
+/** The refusal of an address that is nobody's takes as long as that of another. */
+async function recordNowhere(dependencies: Dependencies): Promise<void> {
+  const organizationId = createId('organization', dependencies)
+  await withOrganization(dependencies.database, { organizationId }, (transaction) =>
+    recordNothing(transaction, organizationId),
   )
 }
 
