@@ -104,6 +104,70 @@ describe('sign-ins from one address', () => {
   })
 })
 
+describe('guesses at one account’s password', () => {
+  it('are ten in a quarter of an hour, however they are spelt and spread over addresses and instances', async () => {
+    await using limited = await openLimited({ signInsByAddress: 3 })
+    const { owner } = limited.world.alpha
+    const spellings = [owner.email, owner.email.toUpperCase(), ` ${owner.email} `, `\t${owner.email}\n`]
+    const guesses: string[] = []
+    for (let place = 0; place < 30; place += 5) {
+      const several = Array.from({ length: 5 }, (_, index) => place + index).map((index) =>
+        limited.signIn(
+          index % 2 === 0 ? `198.51.100.${index}` : `2001:db8:0:${index}::1`,
+          spellings[index % spellings.length],
+        ),
+      )
+      guesses.push(...(await Promise.all(several)))
+    }
+    expect(guesses.toSorted()).toEqual([...repeated(10, 'SignInRefused'), ...repeated(20, 'TooManyAttempts')])
+    expect(await limited.signIn('203.0.113.1', owner.email, password)).toBe('TooManyAttempts')
+    expect((await owner.viewer()).viewer.__typename).toBe('MemberViewer')
+    expect((await limited.world.as(owner.sessionToken).organization()).organization.slug).toBe('alpha')
+  })
+
+  it('count one by one, whatever number of them a request or a document holds', async () => {
+    await using limited = await openLimited({})
+    const { world } = limited
+    const { owner, member } = world.alpha
+    const send = async (body: unknown, credential?: string) => {
+      const response = await fetch(`${world.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...(credential && { authorization: `Bearer ${credential}` }) },
+        body: JSON.stringify(body),
+      })
+      return response.json()
+    }
+    const guess = `signIn(input: { email: "${owner.email}", password: "${wrong}" }) { __typename }`
+    const aliased = Array.from({ length: 15 }, (_, index) => `a${index}: ${guess}`)
+    for (const body of [
+      { query: `mutation { ${aliased.join(' ')} }` },
+      { query: `mutation { ...A ...B } fragment A on Mutation { a: ${guess} } fragment B on Mutation { b: ${guess} }` },
+      { query: `mutation { ... { a: ${guess} } ... on Mutation { b: ${guess} } }` },
+      { query: `mutation A { ${guess} } mutation B { ${guess} }`, operationName: 'A' },
+      Array.from({ length: 15 }, () => ({ query: `mutation { ${guess} }` })),
+    ]) {
+      const { data, errors } = await send(body)
+      expect([data, errors.length > 0]).toEqual([undefined, true])
+    }
+    // None of these was tried: ten are left.
+    const tried = await Promise.all(Array.from({ length: 11 }, () => limited.signIn('192.0.2.9', owner.email)))
+    expect(tried.filter((name) => name === 'SignInRefused')).toHaveLength(10)
+
+    // A session can ask for as many changes of the password in one document as it has aliases.
+    const change = `changePassword(input: { currentPassword: "${wrong}", newPassword: "another lantern entirely" }) { __typename }`
+    const { data } = await send(
+      { query: `mutation { ${Array.from({ length: 15 }, (_, index) => `a${index}: ${change}`).join(' ')} }` },
+      member.sessionToken,
+    )
+    expect(Object.values(data)).toEqual([
+      ...repeated(10, 'WrongPassword').map((__typename) => ({ __typename })),
+      ...repeated(5, 'TooManyAttempts').map((__typename) => ({ __typename })),
+    ])
+    expect(await limited.signIn('192.0.2.9', member.email, password)).toBe('TooManyAttempts')
+    expect((await member.viewer()).viewer.__typename).toBe('MemberViewer')
+  })
+})
+
 describe('making tokens', () => {
   let limited: Awaited<ReturnType<typeof openLimited>>
   beforeAll(async () => {
