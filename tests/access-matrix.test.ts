@@ -366,6 +366,113 @@ describe('the matrix', { timeout: 60_000 }, () => {
   })
 })
 
+describe('ids that the caller makes up', () => {
+  const mutations = [...rootFields.keys()].filter((name) => name.startsWith('Mutation.'))
+  /** Every name under which some server has taken an id for a proof, with the owner's ids. */
+  async function forge(): Promise<{ headers: Record<string, string>; fields: Record<string, string> }> {
+    const { owner } = world.alpha
+    const [ids] = await world.sql<{ memberId: string; personId: string }>(
+      'select m.id as "memberId", p.id as "personId" from members m join people p on p.id = m.person_id where p.email = $1',
+      [owner.email],
+    )
+    const { memberId = '', personId = '' } = ids ?? {}
+    const fields = {
+      ...{ userId: personId, user_id: personId, personId, memberId, actorId: memberId, createdByMemberId: memberId },
+      ...{ organizationId: own.organizationId, organization_id: own.organizationId, tenantId: own.organizationId },
+      ...{ email: owner.email, role: 'OWNER', principal: memberId },
+    }
+    const headers = {
+      ...{ 'x-user-id': personId, 'x-person-id': personId, 'x-member-id': memberId, 'x-user': owner.email },
+      ...{ 'x-organization-id': own.organizationId, 'x-tenant-id': own.organizationId, 'x-role': 'OWNER' },
+      ...{
+        'x-forwarded-user': owner.email,
+        'x-remote-user': owner.email,
+        'remote-user': owner.email,
+        from: owner.email,
+      },
+      cookie: `latchkey_session=${memberId}; __Host-latchkey_session=${personId}; userId=${personId}; user=${owner.email}`,
+    }
+    return { headers, fields }
+  }
+
+  it('stand for no credential: with those of an owner, every mutation is refused', async () => {
+    const { headers, fields } = await forge()
+    const before = await fingerprint()
+    expect(mutations).toHaveLength(
+      rows.filter(({ field, asked }) => field.startsWith('Mutation.') && asked === 'own').length,
+    )
+    for (const name of mutations.filter((mutation) => mutation !== 'Mutation.signIn')) {
+      const { variables } = questionOf({ ...rowOf(name), foreign: false }, nobody('none', 'nobody', null))
+      for (const send of [
+        { variables },
+        { variables: { ...variables, ...fields } },
+        { variables, extensions: { ...fields, headers } },
+        { variables, search: `?${new URLSearchParams(fields)}` },
+      ]) {
+        const answer = await askAs(name, headers, send)
+        expect([name, outcomeOf(name, answer)]).toEqual([name, '401'])
+      }
+      if (!('input' in variables) || typeof variables.input !== 'object') continue
+      for (const [field, value] of Object.entries(fields)) {
+        const answer = await askAs(name, headers, { variables: { input: { ...variables.input, [field]: value } } })
+        expect([name, field, answer.errors?.[0]?.extensions.code]).toEqual([name, field, 'BAD_REQUEST'])
+      }
+    }
+    expect(await fingerprint()).toEqual(before)
+  })
+
+  it('sign nobody in, and raise nobody who has a credential of their own', async () => {
+    const { headers, fields } = await forge()
+    const { owner, guest } = world.alpha
+    const wrong = { email: owner.email, password: 'the password of another' }
+    const refused = await askAs('Mutation.signIn', headers, { variables: { input: wrong }, extensions: fields })
+    expect(outcomeOf('Mutation.signIn', refused)).toBe('wrong')
+    for (const field of ['userId', 'personId', 'memberId', 'organizationId', 'role']) {
+      const answer = await askAs('Mutation.signIn', headers, {
+        variables: { input: { ...wrong, [field]: own.memberId } },
+      })
+      expect([field, answer.errors?.[0]?.extensions.code]).toEqual([field, 'BAD_REQUEST'])
+    }
+    await world.dependencies.limits.signInsByAccount.reset(owner.email)
+
+    const authorization = `Bearer ${await openSession(guest.email)}`
+    const asGuest = { ...headers, authorization }
+    expect((await askAs('Query.viewer', asGuest, { variables: {}, extensions: fields })).text).toContain(guest.email)
+    for (const name of mutations) {
+      const row = rowOf(name)
+      if (row.cells.get('GUEST') !== '403') continue
+      const { variables } = questionOf(row, nobody('GUEST', 'a guest', null))
+      const answer = await askAs(name, asGuest, { variables: { ...variables, ...fields }, extensions: fields })
+      expect([name, outcomeOf(name, answer)]).toEqual([name, '403'])
+    }
+  })
+
+  const rowOf = (name: string): Row => {
+    const row = rows.find(({ field, asked }) => field === name && asked === 'own')
+    if (!row) throw new Error(`There is no row for ${name}.`)
+    return row
+  }
+
+  /** As `ask`, but with whatever headers, and anything beside the document. */
+  async function askAs(
+    name: string,
+    headers: Record<string, string>,
+    {
+      search = '',
+      variables,
+      ...rest
+    }: { variables: Record<string, unknown>; extensions?: Record<string, unknown>; search?: string },
+  ): Promise<Answer> {
+    const response = await fetch(`${world.url}/graphql${search}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
+      body: JSON.stringify({ query: writeDocument(name, Object.keys(variables)), variables, ...rest }),
+    })
+    const text = await response.text()
+    return { status: response.status, headers: response.headers, text, ...answerBody.parse(JSON.parse(text)) }
+  }
+})
+
 describe('a person in two organizations', () => {
   const email = 'both@people.example'
   beforeAll(async () => {
@@ -398,6 +505,24 @@ describe('a person in two organizations', () => {
     expect((await ask('Query.integrationToken', { id: own.tokenId }, sessionToken)).data).toEqual({
       integrationToken: null,
     })
+  })
+
+  it('reads nothing of the other one by a token of any role that they have created', async () => {
+    const admin = world.as(await openSession(email, own.slug))
+    const roles = ['role_ci', 'role_scim', 'role_jira', 'role_service_account', own.roleId]
+    for (const roleId of roles) {
+      const { secret } = await createToken(admin, `By someone of two, ${roleId}`, roleId)
+      const answers = await Promise.all(
+        rows
+          .filter(({ field }) => field.startsWith('Query.'))
+          .map(async (row) => {
+            const { text } = await ask(row.field, questionOf(row, nobody('SUPER', email, secret)).variables, secret)
+            return { asked: `${row.field}, ${row.asked}`, told: foreignNames.filter((name) => text.includes(name)) }
+          }),
+      )
+      expect(answers.length).toBeGreaterThan(20)
+      expect([roleId, answers.filter(({ told }) => told.length > 0)]).toEqual([roleId, []])
+    }
   })
 
   /** The queries whose answers hold anything of the other organization. */
