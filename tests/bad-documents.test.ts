@@ -1,5 +1,6 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { openRawRequests, type RawRequests } from './raw-requests.ts'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { type Answer, openRawRequests, type RawRequests } from './raw-requests.ts'
 
 let api: RawRequests
 beforeAll(async () => {
@@ -239,6 +240,59 @@ describe('a document', () => {
     await api.post('x'.repeat(1_000_000))
     await api.post(JSON.stringify({ query: `{ organization { id } } # ${'x'.repeat(1_000_000)}` }))
     expect(performance.now() - started).toBeLessThan(2_000)
+  })
+})
+
+describe('what a document costs the database', () => {
+  /** Besides those that come once a second, whatever is asked: last uses and the listener’s heartbeat. */
+  const besides = /^update \w+ set last_used_at|^select pg_notify/
+  async function statementsOf(ask: () => Promise<Answer>): Promise<{ answer: Answer; statements: number }> {
+    const spy = vi.spyOn(pg.Client.prototype, 'query')
+    try {
+      const answer = await ask()
+      const counted = spy.mock.calls.filter(([statement]) => typeof statement !== 'string' || !besides.test(statement))
+      return { answer, statements: counted.length }
+    } finally {
+      spy.mockRestore()
+    }
+  }
+  const aliased = (count: number, field: string) =>
+    Array.from({ length: count }, (_, index) => `a${index}: ${field}`).join(' ')
+
+  it('is bounded: the dearest that is taken is a few hundred statements, and one alias more is none at all', async () => {
+    const page = '(first: 1, filter: { search: "nowhere", statuses: [ACTIVE, DISABLED, EXPIRED] })'
+    const dearest = `integrationTokens${page} { totalCount nodes { id createdBy { id } role { id } secrets { hint } } }`
+    const viewer =
+      'viewer { ... on MemberViewer { member { id } organization { id } organizations { id } accessToken { hint } } }'
+    const once = [
+      viewer,
+      'organization { id }',
+      'sessions { id }',
+      'tokenRoles { id }',
+      'auditEvents(first: 1) { nodes { id } }',
+    ]
+    const taken = await statementsOf(() => api.ask(`{ ${aliased(15, dearest)} ${once.join(' ')} }`))
+    expect(taken.answer).toMatchObject({ status: 200, codes: [] })
+    expect(taken.statements).toBeGreaterThan(50)
+    expect(taken.statements).toBeLessThanOrEqual(320)
+    const refused = await statementsOf(() => api.ask(`{ ${aliased(16, dearest)} }`))
+    expect(refused.answer).toMatchObject({ status: 400 })
+    expect(refused.statements).toBe(0)
+  })
+
+  it('is bounded for changes as well, and for the verification of thousands', async () => {
+    const change = 'updateToken(input: { id: "tok_01m85tb6reecna28jnaafrx9eb", label: "Nobody’s" }) { __typename }'
+    const changes = await statementsOf(() => api.ask(`mutation { ${aliased(15, change)} }`))
+    expect(changes.answer).toMatchObject({ status: 200, codes: [] })
+    expect(changes.statements).toBeLessThanOrEqual(15 * 4 + 2)
+    const refused = await statementsOf(() => api.ask(`mutation { ${aliased(16, change)} }`))
+    expect([refused.answer.status, refused.statements]).toEqual([400, 0])
+
+    const digests = Array.from({ length: 1_000 }, (_, index) => index.toString(16).padStart(64, '0'))
+    const verify = `query($digests: [String!]!) { ${aliased(15, 'verifyTokenDigests(digests: $digests) { active }')} }`
+    const verified = await statementsOf(() => api.ask(verify, { digests }, api.asService()))
+    expect(verified.answer).toMatchObject({ status: 200, codes: [] })
+    expect(verified.statements).toBeLessThanOrEqual(40)
   })
 })
 
