@@ -523,6 +523,26 @@ describe('requests of different identities at once', () => {
     expect(answers).toEqual(asked.map((credential) => identities.get(credential)))
   })
 
+  it('are never mixed where no two are alike: 200 tokens of two organizations, in whatever order they are answered', async () => {
+    await using crowd = await openWorld()
+    const identities = await inTurns(
+      Array.from({ length: 200 }, (_, index) => index),
+      async (index) => {
+        const { id, owner } = index % 2 === 0 ? crowd.alpha : crowd.beta
+        const input = { label: `Token ${index}`, roleId: 'role_ci' }
+        const { token, secret } = unwrap((await owner.createToken({ input })).createToken)
+        return { secret, expected: `${token.id} in ${id}` }
+      },
+    )
+    expect(new Set(identities.map(({ secret }) => secret)).size).toBe(200)
+    const answers = await inTurns(identities, async ({ secret }) => nameOf(await crowd.as(secret).viewer()))
+    expect(answers).toEqual(identities.map(({ expected }) => expected))
+    const verdicts = await Promise.all(identities.map(({ secret }) => crowd.introspect(secret)))
+    expect(verdicts.map(({ sub, organization_id: id }) => `${sub} in ${id}`)).toEqual(
+      identities.map(({ expected }) => expected),
+    )
+  })
+
   it('keep their transactions apart: of 200, 25 at a time on fewer connections, each sees its own organization', async () => {
     const ids = Array.from({ length: 200 }, (_, index) => (index % 3 === 0 ? world.beta.id : world.alpha.id))
     const statement = sql`select id, pg_sleep(random() / 200) as slept from organizations`
