@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { unwrap } from '@latchkey/sdk'
 import { sql } from 'drizzle-orm'
@@ -7,6 +8,7 @@ import { DatabaseUnavailable } from '../server/database/unavailable.ts'
 import { withOrganization } from '../server/database/with-organization.ts'
 import { openDependencies } from '../server/open-dependencies.ts'
 import { TokenNotFound } from '../server/tokens/refusals.ts'
+import { startServerProcess } from './server-process.ts'
 import { openWire } from './wire.ts'
 import { openWorld, serve, serverKey, type World } from './world.ts'
 
@@ -175,6 +177,107 @@ describe('a connection that drops while a transaction has it', () => {
       expect(again.rows).toEqual([{ whole: true }])
     },
   )
+})
+
+describe('an instance whose connections to PostgreSQL are taken', () => {
+  let dependencies: Awaited<ReturnType<typeof openDependencies>>
+  let instance: Awaited<ReturnType<typeof serve>>
+  beforeAll(async () => {
+    const log = pino({ level: 'silent' })
+    const settings = { databaseConnections: 8, serverKey, tokenPrefix: 'lk', passwordCost: 4, log }
+    dependencies = await openDependencies({ databaseUrl: world.databaseUrl, ...settings })
+    instance = await serve(dependencies)
+  })
+  afterAll(async () => {
+    await instance.close()
+    await dependencies.close()
+  })
+
+  it.each([
+    { which: 'all of them', pools: ['server', 'lookup'], verdict: /^503 .*"temporarily_unavailable"/ },
+    { which: 'all but those of verifications', pools: ['server'], verdict: /^200 .*"active":true/ },
+  ] as const)(
+    '$which, answers 503 within two seconds, says within 100 ms that it is alive, and is whole once they are free',
+    async ({ pools, verdict }) => {
+      const { url } = instance
+      const signIn = 'mutation { signIn(input: { email: "a@b.example", password: "c" }) { __typename } }'
+      const taken = await Promise.all(
+        pools
+          .map((name) => dependencies.database[name])
+          .flatMap((pool) => Array.from({ length: pool.options.max }, () => pool.connect())),
+      )
+      const verdicts: Answer[] = []
+      const answers: Answer[] = []
+      const alive: Answer[] = []
+      const until = performance.now() + 4_000
+      const keepAsking = async (round: () => Promise<unknown>) => {
+        while (performance.now() < until) {
+          await round()
+          await delay(30)
+        }
+      }
+      const callers = Array.from({ length: 8 }, () => [
+        async () => verdicts.push(await introspect(url, secret)),
+        async () => answers.push(await ask(url, '{ organization { id } }')),
+        async () => answers.push(await ask(url, signIn)),
+      ]).flat()
+      await Promise.all([
+        ...callers.map(async (round, index) => {
+          await delay(index * 40)
+          await keepAsking(round)
+        }),
+        keepAsking(async () => alive.push(await timed(fetch(`${url}/healthz`)))),
+      ])
+      for (const client of taken) client.release()
+      for (const { status, text } of verdicts) expect(`${status} ${text}`).toMatch(verdict)
+      for (const { status, retryAfter } of answers)
+        expect({ status, retryAfter }).toEqual({ status: 503, retryAfter: '1' })
+      for (const { status } of alive) expect(status).toBe(200)
+      const waited = (all: Answer[]) => all.map(({ milliseconds }) => milliseconds).sort((a, b) => a - b)
+      expect(Math.min(answers.length, verdicts.length, alive.length)).toBeGreaterThan(10)
+      expect(Math.max(...waited(answers), ...waited(verdicts))).toBeLessThan(inTimeMilliseconds)
+      // Of ten, one may have met another test that had the processor.
+      expect(waited(alive)[Math.floor(0.9 * alive.length)]).toBeLessThan(100)
+      expect(waited(alive).at(-1)).toBeLessThan(600)
+
+      const after = await Promise.all([introspect(url, secret), ask(url, '{ organization { id } }')])
+      expect(after.map(({ status }) => status)).toEqual([200, 200])
+    },
+  )
+})
+
+describe('a server that is killed after a creation was committed, and before that was answered', () => {
+  it('leaves a token that was never used, and whose secret a retry with the same idempotency key gives', async () => {
+    await using stack = new AsyncDisposableStack()
+    const wire = await openWire(world.databaseUrl)
+    stack.defer(() => wire.close())
+    const { child, address } = await startServerProcess(stack, { databaseUrl: wire.url })
+    const { alpha } = world
+    const input = { label: 'Killed in between', roleId: 'role_ci', idempotencyKey: 'killed-in-between' }
+    const query = 'mutation($input: CreateTokenInput!) { createToken(input: $input) { __typename } }'
+    const isCommitted = async () => (await alpha.tokenLabels()).includes(input.label)
+
+    wire.keepAnswersTo('commit')
+    const answered = ask(address, query, { input }).then(
+      () => true,
+      () => false,
+    )
+    const deadline = performance.now() + 1_500
+    while (!(await isCommitted()) && performance.now() < deadline) await delay(5)
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+    expect(await answered).toBe(false)
+    expect(await isCommitted()).toBe(true)
+
+    const { nodes } = (await alpha.owner.integrationTokens({ filter: { search: input.label } })).integrationTokens
+    expect(nodes).toMatchObject([{ label: input.label, status: 'ACTIVE', lastUsedAt: null, lastUsedFrom: null }])
+    const retried = unwrap((await alpha.owner.createToken({ input })).createToken)
+    expect(retried.token.id).toBe(nodes[0]?.id)
+    expect(await world.introspect(retried.secret)).toMatchObject({ active: true, sub: retried.token.id })
+    expect((await alpha.tokenLabels()).filter((label) => label === input.label)).toHaveLength(1)
+    await alpha.owner.deleteToken({ input: { id: retried.token.id } })
+  })
 })
 
 describe('an error that nobody foresaw', () => {

@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { createClient, unwrap } from '@latchkey/sdk'
 import {
   createVerifier,
@@ -17,10 +15,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createId } from '../server/identifiers.ts'
 import { addService, removeService } from '../server/identity/services.ts'
 import { createInvalidations } from '../server/tokens/invalidation.ts'
+import { startServerProcess } from './server-process.ts'
 import { openWire, slowMilliseconds } from './wire.ts'
-import { openWorld, password, serve, serverKey, type TestOrganization, type World } from './world.ts'
+import { openWorld, password, serve, type TestOrganization, type World } from './world.ts'
 
-const checkout = fileURLToPath(new URL('..', import.meta.url))
 const log = pino({ level: 'silent' })
 /** So long that nothing but a message can have made a verifier forget. */
 const hour = 3_600_000
@@ -455,7 +453,7 @@ describe.concurrent('with the way cut, a warm verifier accepts a deleted token f
 
   it('where its instance is killed', async () => {
     await using stack = new AsyncDisposableStack()
-    let instance = await startProcess(stack)
+    let instance = await startServerProcess(stack, world)
     const { address } = instance
     const cut = async () => {
       const ended = once(instance.child, 'exit')
@@ -463,7 +461,7 @@ describe.concurrent('with the way cut, a warm verifier accepts a deleted token f
       await ended
     }
     const mend = async () => {
-      instance = await startProcess(stack, new URL(address).port)
+      instance = await startServerProcess(stack, { databaseUrl: world.databaseUrl, port: new URL(address).port })
     }
     await outlast({ url: address, cut, mend, meanwhile: 'unavailable' })
   })
@@ -478,22 +476,6 @@ async function openDeafInstance(stack: AsyncDisposableStack) {
   const instance = await serve({ ...world.dependencies, invalidations })
   stack.defer(() => instance.close())
   return { wire, invalidations, url: instance.url }
-}
-
-/** What `npm start` runs, on the world’s database. */
-async function startProcess(stack: AsyncDisposableStack, port = '0') {
-  const child = spawn(process.execPath, ['server/main.ts'], {
-    cwd: checkout,
-    env: { PATH: process.env.PATH ?? '', DATABASE_URL: world.databaseUrl, LATCHKEY_SECRET: serverKey, PORT: port },
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
-  stack.defer(() => void child.kill('SIGKILL'))
-  let text = ''
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    text += chunk
-  })
-  await until(() => text.includes('Ctrl-C stops it'), 20_000)
-  return { child, address: /Latchkey serves at (\S+)/.exec(text)?.[1] ?? '' }
 }
 
 interface Message {

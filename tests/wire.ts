@@ -10,6 +10,9 @@ export async function openWire(address: string) {
   /** Each end of a connection, with the other. */
   const sockets = new Map<Socket, Socket>()
   let state: 'whole' | 'slow' | 'frozen' | 'cut' = 'whole'
+  let kept: string | null = null
+  /** Ends whose answers are kept back. */
+  const silent = new Set<Socket>()
   const pass = (onward: () => void) => {
     if (state === 'whole') onward()
     else if (state === 'slow') setTimeout(onward, slowMilliseconds)
@@ -27,7 +30,10 @@ export async function openWire(address: string) {
     ] as const) {
       sockets.set(from, to)
       from
-        .on('data', (chunk) => pass(() => to.write(chunk)))
+        .on('data', (chunk) => {
+          if (from === near && kept !== null && chunk.includes(kept)) silent.add(far)
+          if (!silent.has(from)) pass(() => to.write(chunk))
+        })
         .on('end', () => pass(() => to.end()))
         .on('error', () => undefined)
         .on('close', () => state !== 'frozen' && to.destroy())
@@ -50,6 +56,10 @@ export async function openWire(address: string) {
         else if (next === 'whole' && to.destroyed) from.destroy()
         else if (next === 'whole' && from.readableEnded) to.end()
       }
+    },
+    /** From now on, the server hears on each connection what holds this text, and its answers from there on are lost. */
+    keepAnswersTo(text: string) {
+      kept = text
     },
     async close() {
       server.close()
