@@ -179,6 +179,49 @@ describe('a verification that starts after the answer to a deletion, a disabling
   })
 })
 
+describe('a verification that starts after a member was deactivated or their access token was reset', () => {
+  it('is refused by every instance, however it is asked, as is the token itself as a credential', async () => {
+    const { member } = world.alpha
+    const memberId = await memberIdOf(member)
+    const urls = [world.url, other.url]
+    const signIn = async () => {
+      const { sessionToken } = unwrap(
+        (await world.stranger.signIn({ input: { email: member.email, password } })).signIn,
+      )
+      return createClient({ url: world.url, credential: sessionToken })
+    }
+    const verdicts = (secret: string) =>
+      Promise.all(
+        urls.flatMap((url) => {
+          const service = createClient({ url, credential: world.service.secret })
+          const own = createClient({ url, credential: secret })
+          return [
+            world.introspect(secret, { url }).then(({ active }) => active),
+            service.verifyToken({ token: secret }).then(({ verifyToken }) => verifyToken.active),
+            service
+              .verifyTokenDigests({ digests: [sha256(secret)] })
+              .then(({ verifyTokenDigests: [answer] }) => answer?.active),
+            own.viewer().then(
+              () => true,
+              () => false,
+            ),
+          ]
+        }),
+      )
+    const ends: (() => Promise<unknown>)[] = [
+      () => world.sql('update members set active = false where id = $1', [memberId]),
+      async () => (await signIn()).resetAccessToken(),
+    ]
+    for (let round = 0; round < 10; round++) {
+      const { secret } = (await (await signIn()).resetAccessToken()).resetAccessToken
+      expect(await verdicts(secret)).toEqual(Array(8).fill(true))
+      await ends[round % 2]?.()
+      expect(await verdicts(secret)).toEqual(Array(8).fill(false))
+      await world.sql('update members set active = true where id = $1', [memberId])
+    }
+  })
+})
+
 describe('a verifier with a warm cache, at another instance than the change', () => {
   let stack: AsyncDisposableStack
   let verifier: Verifier

@@ -69,6 +69,24 @@ describe('sign-ins from one address', () => {
     expect(await limited.signIn('2001:db8:0:2::1')).toBe('SignInRefused')
   })
 
+  it('count as from the caller, whatever it writes into X-Forwarded-For, where no proxy is configured', async () => {
+    const { world } = limited
+    const signInFrom = async (forwarded: string) => {
+      const response = await fetch(`${world.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-forwarded-for': forwarded },
+        body: JSON.stringify({
+          query: signInMutation,
+          variables: { input: { email: `${forwarded}@nowhere.example`, password: wrong } },
+        }),
+      })
+      return (await response.json()).data.signIn.__typename
+    }
+    for (let turn = 1; turn <= 5; turn++) expect(await signInFrom(`203.0.113.${turn}`)).toBe('SignInRefused')
+    expect(await signInFrom('203.0.113.6')).toBe('TooManyAttempts')
+    expect(await limited.signIn('203.0.113.1')).toBe('SignInRefused')
+  })
+
   it('count as from IPv4 however the proxy writes the address', async () => {
     for (const address of ['198.51.100.7', '::ffff:198.51.100.7', '::FFFF:c633:6407']) {
       expect(await limited.signIn(address)).toBe('SignInRefused')

@@ -1,5 +1,6 @@
 import { type Latchkey, unwrap } from '@latchkey/sdk'
 import { sql } from 'drizzle-orm'
+import { PgDialect, pgTable, text } from 'drizzle-orm/pg-core'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { PageBounds } from '../server/database/keyset.ts'
@@ -130,6 +131,46 @@ describe('the pages of the list', () => {
     await expect(list(few, { first: 1, after: pageInfo.endCursor, sort: 'CREATED_AT_ASC' })).rejects.toMatchObject({
       code: 'BAD_REQUEST',
     })
+  })
+
+  it('are in an order of the contract’s, and in no other that a caller names', async () => {
+    const injected = 'label" desc; drop table integration_tokens; --'
+    const spy = vi.spyOn(pg.Client.prototype, 'query')
+    try {
+      for (const sort of [
+        'label',
+        'createdAt',
+        injected,
+        'constructor',
+        ['LABEL_ASC', injected],
+        { label: injected },
+      ]) {
+        const response = await fetch(`${world.url}/graphql`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', authorization: `Bearer ${many.owner.sessionToken}` },
+          body: JSON.stringify({
+            query: 'query($sort: IntegrationTokenSort!) { integrationTokens(sort: $sort) { nodes { id } } }',
+            variables: { sort },
+          }),
+        })
+        const { data, errors } = await response.json()
+        expect([data, errors[0].extensions.code]).toEqual([undefined, 'BAD_REQUEST'])
+      }
+      const statements = spy.mock.calls.map((call) => JSON.stringify(call))
+      expect(statements.filter((statement) => statement.includes('drop table'))).toEqual([])
+    } finally {
+      spy.mockRestore()
+    }
+  })
+
+  it('are asked for in SQL that a name cannot leave, were one ever to come from outside', async () => {
+    const name = 'label" desc; drop table integration_tokens; --'
+    const quoted = `"label"" desc; drop table integration_tokens; --"`
+    const dialect = new PgDialect()
+    expect(dialect.sqlToQuery(sql`order by ${sql.identifier(name)}`).sql).toBe(`order by ${quoted}`)
+    const outside = pgTable('outside', { column: text(name) })
+    expect(dialect.sqlToQuery(sql`order by ${outside.column}`).sql).toBe(`order by "outside".${quoted}`)
+    expect(dialect.sqlToQuery(sql`select ${sql`now()`.as(name)}`).sql).toBe(`select ${quoted}`)
   })
 
   it('are the same in whichever way they are found', async () => {
