@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { unwrap } from '@latchkey/sdk'
 import { sql } from 'drizzle-orm'
+import pg from 'pg'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DatabaseUnavailable } from '../server/database/unavailable.ts'
@@ -244,6 +245,44 @@ describe('an instance whose connections to PostgreSQL are taken', () => {
       expect(after.map(({ status }) => status)).toEqual([200, 200])
     },
   )
+})
+
+describe('statements that wait for a lock, more than there are connections', () => {
+  it('are given up within two seconds, the wait for a connection included, while verifications go on', async () => {
+    const log = pino({ level: 'silent' })
+    const settings = { databaseConnections: 8, serverKey, tokenPrefix: 'lk', passwordCost: 4, log }
+    await using stack = new AsyncDisposableStack()
+    const dependencies = await openDependencies({ databaseUrl: world.databaseUrl, ...settings })
+    stack.defer(() => dependencies.close())
+    const { url, close } = await serve(dependencies)
+    stack.defer(close)
+    const holder = new pg.Client({ connectionString: world.databaseUrl })
+    stack.defer(() => holder.end())
+    await holder.connect()
+    await holder.query('begin; lock table organizations in access exclusive mode')
+
+    const answers: Answer[] = []
+    const verdicts: Answer[] = []
+    const until = performance.now() + 4_000
+    await Promise.all(
+      Array.from({ length: 16 }, async (_, index) => {
+        await delay(index * 60)
+        while (performance.now() < until) {
+          answers.push(await ask(url, '{ organization { id } }'))
+          verdicts.push(await introspect(url, secret))
+        }
+      }),
+    )
+    for (const { status, retryAfter } of answers)
+      expect({ status, retryAfter }).toEqual({ status: 503, retryAfter: '1' })
+    for (const { status, text } of verdicts)
+      expect([status, text]).toEqual([200, expect.stringContaining('"active":true')])
+    const waited = answers.map(({ milliseconds }) => milliseconds)
+    // Some got a connection while they waited for one, and some did not.
+    expect(waited.filter((milliseconds) => milliseconds > 1_700).length).toBeGreaterThan(5)
+    expect(waited.filter((milliseconds) => milliseconds < 1_400).length).toBeGreaterThan(5)
+    expect(Math.max(...waited)).toBeLessThan(inTimeMilliseconds)
+  })
 })
 
 describe('a server that is killed after a creation was committed, and before that was answered', () => {

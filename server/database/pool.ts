@@ -17,8 +17,8 @@ export interface Database {
 export class RolesMissing extends Error {}
 
 const connectTimeoutMilliseconds = 1_000
-/** Together with the time to connect, below the two seconds within which a caller is told that the database is away. */
-const queryTimeoutMilliseconds = 1_900
+/** Below the two seconds within which a caller is told that the database is away. */
+export const queryTimeoutMilliseconds = 1_900
 
 export interface DatabaseSettings {
   url: string

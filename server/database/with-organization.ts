@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type { PoolClient } from 'pg'
 import type { OrganizationId, PersonId } from '../identifiers.ts'
-import type { Database } from './pool.ts'
+import { type Database, queryTimeoutMilliseconds } from './pool.ts'
 import { DatabaseUnavailable, isUnavailable, sqlState } from './unavailable.ts'
 
 /** A transaction that sees one organization's rows and no other's. Only `withOrganization` makes one. */
@@ -25,6 +25,7 @@ export async function withOrganization<T>(
   work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
   let client: PoolClient
+  const askedAt = performance.now()
   try {
     client = await server.connect()
   } catch (error) {
@@ -34,7 +35,7 @@ export async function withOrganization<T>(
   try {
     // One message to the server instead of two: the simple protocol takes several statements but no parameters.
     await client.query(
-      `begin; select set_config('latchkey.organization_id', ${client.escapeLiteral(organizationId)}, true),
+      `begin; ${limitStatements(performance.now() - askedAt)} select set_config('latchkey.organization_id', ${client.escapeLiteral(organizationId)}, true),
         set_config('latchkey.person_id', ${client.escapeLiteral(personId ?? '')}, true)`,
     )
     const result = await work(drizzle(client))
@@ -52,6 +53,13 @@ export async function withOrganization<T>(
   } finally {
     client.release(broken)
   }
+}
+
+/** Whoever has waited for a connection waits for an answer only as much longer as both together may take. */
+function limitStatements(waitedMilliseconds: number): string {
+  if (waitedMilliseconds < 50) return ''
+  const left = Math.max(100, Math.floor(queryTimeoutMilliseconds - waitedMilliseconds))
+  return `set local statement_timeout = ${left};`
 }
 
 /** Confines the rest of the transaction to another organization. What is no longer in reach stays changed as it was. */
