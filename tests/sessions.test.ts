@@ -272,6 +272,17 @@ describe('deactivating a member', () => {
     expect(await isAccepted(await signIn('alpha'))).toBe(true)
   })
 
+  it('has their sessions refused also where they still stand', async () => {
+    const here = await signIn('alpha')
+    // A sign-in that was under way may have begun one after the others had ended.
+    await world.sql('alter table members disable trigger end_sessions')
+    await setActive('alpha', false)
+    expect(await isAccepted(here)).toBe(false)
+    await world.sql('alter table members enable trigger end_sessions')
+    await setActive('alpha', true)
+    expect(await isAccepted(await signIn('alpha'))).toBe(true)
+  })
+
   it('leaves no session to come back to that began at the same moment', async () => {
     const here = await signIn('alpha')
     await setActive('alpha', false)
