@@ -276,10 +276,13 @@ describe('deactivating a member', () => {
     const here = await signIn('alpha')
     // A sign-in that was under way may have begun one after the others had ended.
     await world.sql('alter table members disable trigger end_sessions')
-    await setActive('alpha', false)
-    expect(await isAccepted(here)).toBe(false)
-    await world.sql('alter table members enable trigger end_sessions')
-    await setActive('alpha', true)
+    try {
+      await setActive('alpha', false)
+      expect(await isAccepted(here)).toBe(false)
+    } finally {
+      await world.sql('alter table members enable trigger end_sessions')
+      await setActive('alpha', true)
+    }
     expect(await isAccepted(await signIn('alpha'))).toBe(true)
   })
 
