@@ -156,7 +156,11 @@ describe('npm start, with the embedded database', { timeout: 60_000 }, () => {
 
     expect(await stop(first)).toBe(0)
     expect(first.stdout).toContain('Latchkey has stopped.')
-    expect(first.stderr).toBe('')
+    const log = first.stderr.split('\n').flatMap((line) => (line ? [JSON.parse(line)] : []))
+    expect(log.map(({ level, operations }) => ({ level, operations }))).toEqual([
+      { level: 30, operations: ['signIn'] },
+      { level: 30, operations: ['createToken'] },
+    ])
     expect(postgresOf(directory)).toEqual([])
   })
 

@@ -20,7 +20,7 @@ export async function addService(dependencies: Dependencies, name: string): Prom
       [createId('service', dependencies), name, record.digest, record.keyId, record.hint],
     ),
   )
-  dependencies.log.info({ service: name }, 'a service was registered')
+  dependencies.log.debug({ service: name }, 'a service was registered')
   return secret
 }
 
@@ -43,5 +43,5 @@ export async function removeService({ database, log }: Dependencies, name: strin
   const { rowCount } = await database.server.query('delete from services where name = $1', [name])
   if (!rowCount)
     throw new OperatorError('There is no service of this name. “latchkey service list” shows those that there are.')
-  log.info({ service: name }, 'a service was removed')
+  log.debug({ service: name }, 'a service was removed')
 }

@@ -435,7 +435,7 @@ describe('a token’s page', () => {
     await look('edit-refused')
     await edit.getByLabel('Label').fill('Renamed')
     await edit.getByRole('button', { name: 'Save' }).click()
-    await page.getByRole('heading', { level: 2, name: 'Renamed' }).waitFor()
+    await page.getByRole('heading', { level: 2, name: 'Renamed', exact: true }).waitFor()
     const { integrationToken } = await world.alpha.owner.integrationToken({ id: token.id })
     expect(integrationToken).toMatchObject({ label: 'Renamed', description: null })
     const days = (Date.parse(integrationToken?.expiresAt ?? '') - Date.now()) / 86_400_000
