@@ -11,6 +11,7 @@ const prefixes = {
   session: 'ses',
   service: 'srv',
   event: 'evt',
+  group: 'grp',
 } as const
 
 type Kind = keyof typeof prefixes
@@ -25,6 +26,7 @@ export type AccessTokenId = Id<'accessToken'>
 export type SessionId = Id<'session'>
 export type ServiceId = Id<'service'>
 export type EventId = Id<'event'>
+export type GroupId = Id<'group'>
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
 const suffix = '[0-7][0-9a-hjkmnp-tv-z]{25}'
@@ -39,6 +41,7 @@ const patterns: Record<Kind, RegExp> = {
   session: patternOf(prefixes.session),
   service: patternOf(prefixes.service),
   event: patternOf(prefixes.event),
+  group: patternOf(prefixes.group),
 }
 
 export function createId<K extends Kind>(

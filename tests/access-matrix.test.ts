@@ -27,7 +27,7 @@ import { openWorld, password, type TestMember, type TestOrganization, type World
  *   null    answers that there is nothing               dead   malformed, deleted, disabled or expired
  *   401     UNAUTHENTICATED, with that HTTP status      OWNER… a member, by session and by access token
  *   403     FORBIDDEN, with that HTTP status            ci…    an integration token of each managed role
- *   gone    refuses as TokenNotFound, SessionNotFound   acct   … of the role Service Account
+ *   gone    refuses as Token-, Session-, GroupNotFound  acct   … of the role Service Account
  *   bad     refuses as InvalidInput                     role   … of a role that the organization defined
  *   away    refuses as NotAMember                       svc    a service that verifies tokens
  *   wrong   refuses as SignInRefused, WrongPassword     idle   a service without any permission
@@ -49,6 +49,7 @@ node foreign member        : 401   401   null   null   null   null   null   null
 node foreign organization  : 401   401   null   null   null   null   null   null 403  null null null null null
 member own                 : 401   401   ok     ok     ok     ok     403    403  403  403  403  403  403  403
 member foreign             : 401   401   null   null   null   null   403    403  403  403  403  403  403  403
+groups own                 : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 sessions own               : 401   401   ok     ok     ok     ok     ok     403  403  403  403  403  403  403
 integrationTokens own      : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 integrationTokens foreign  : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
@@ -83,6 +84,8 @@ regenerateToken own        : 401   401   ok     ok     403    403    403    403 
 regenerateToken foreign    : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
 deleteToken own            : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 deleteToken foreign        : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+setGroupRole own           : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+setGroupRole foreign       : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
 resetAccessToken own       : 401   401   ok     ok     ok     ok     ok     403  403  403  403  403  403  403
 
 Subscription                 none  dead  OWNER  SUPER  POWER  MEMBER GUEST  ci   scim jira acct role svc  idle
@@ -93,6 +96,7 @@ const outcomes = ['ok', 'null', '401', '403', 'gone', 'bad', 'away', 'wrong'] as
 const refusals = new Map<string, (typeof outcomes)[number]>([
   ['TokenNotFound', 'gone'],
   ['SessionNotFound', 'gone'],
+  ['GroupNotFound', 'gone'],
   ['InvalidInput', 'bad'],
   ['NotAMember', 'away'],
   ['SignInRefused', 'wrong'],
@@ -169,6 +173,7 @@ interface Target {
   /** Of someone who is no caller. */
   sessionId: string
   roleId: string
+  groupId: string
   /** Places in the organization's lists before which its own rows stand; null for the beginning. */
   tokensCursor: string | null
   eventsCursor: string | null
@@ -215,6 +220,8 @@ const questions: Record<string, (target: Target, caller: Caller) => Question> = 
   }),
   signOut: (_, { by }) => ({ variables: {}, shows: `"signedOut":${by === 'session'}` }),
   switchOrganization: ({ slug, organizationId }) => ({ variables: { slug }, shows: organizationId }),
+  groups: ({ groupId }) => ({ variables: {}, shows: groupId }),
+  setGroupRole: ({ groupId }) => ({ variables: { input: { groupId, role: 'GUEST' } }, shows: groupId }),
   sessions: ({ organizationId }) => ({ variables: {}, shows: organizationId }),
   endSession: ({ sessionId }, { otherSessionId }) => {
     const id = sessionId === foreign.sessionId ? sessionId : (otherSessionId ?? '')
@@ -544,6 +551,12 @@ async function prepare(organization: TestOrganization, label: string): Promise<T
     `insert into token_roles (id, organization_id, label, description, permissions) values ($1, $2, $3, $3, '{findings:read}')`,
     [roleId, organizationId, `${label} role`],
   )
+  const groupId = createId('group', world.dependencies)
+  await world.sql('insert into groups (id, organization_id, display_name, name_key) values ($1, $2, $3, $3)', [
+    groupId,
+    organizationId,
+    `${label} group`,
+  ])
   const token = await createToken(owner, label, 'role_ci')
   const victim = await createToken(owner, `${label} victim`, 'role_ci')
   const [event] = (await owner.auditEvents({ filter: { targetId: token.id } })).auditEvents.nodes
@@ -556,6 +569,7 @@ async function prepare(organization: TestOrganization, label: string): Promise<T
       slug,
       label,
       roleId,
+      groupId,
       memberId: await memberId(organization.member),
       eventId: event?.id ?? '',
       sessionId,

@@ -11,12 +11,19 @@ import { hashOf, linkAfter } from './chain.ts'
 export const auditActions = [
   'access.denied',
   'access_token.reset',
+  'group.created',
+  'group.deleted',
+  'group.role_set',
+  'group.updated',
   'member.activated',
   'member.added',
   'member.deactivated',
   'member.password_change_failed',
   'member.password_changed',
   'member.password_set',
+  'member.removed',
+  'member.role_changed',
+  'member.updated',
   'organization.created',
   'session.ended',
   'session.others_ended',
@@ -39,6 +46,12 @@ export type AuditAction = (typeof auditActions)[number]
 interface Target {
   name: string
   id: string | null
+}
+
+/** What a principal did, on its way into the log. */
+export interface Action {
+  action: AuditAction
+  target: Target
 }
 
 interface NewEvent {
@@ -77,6 +90,31 @@ export async function recordEvent(
     userAgent: origin.userAgent?.slice(0, 300) ?? null,
   }
   await appendEvents(transaction, sources, { organizationId, events: [event] })
+}
+
+const mostAtOnce = 1_000
+
+/** The events of all that a principal did in their organization, in this order. It comes last, as `recordEvent` does. */
+export async function recordActions(
+  transaction: Transaction,
+  acting: Sources & { principal: OrganizationPrincipal; origin: Origin },
+  actions: readonly Action[],
+): Promise<void> {
+  const { principal, origin } = acting
+  const events = actions.map(({ action, target }) => ({
+    id: createId('event', acting),
+    action,
+    actor: principal.name,
+    actorId: principalId(principal),
+    target: target.name,
+    targetId: target.id,
+    ipAddress: origin.ipAddress,
+    userAgent: origin.userAgent?.slice(0, 300) ?? null,
+  }))
+  for (let at = 0; at < events.length; at += mostAtOnce) {
+    const { organizationId } = principal
+    await appendEvents(transaction, acting, { organizationId, events: events.slice(at, at + mostAtOnce) })
+  }
 }
 
 /** An event on its way into the log; without an instant of its own, it is recorded now. */

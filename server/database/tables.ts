@@ -12,6 +12,7 @@ import {
   foreignKey,
   index,
   integer,
+  jsonb,
   pgTable,
   primaryKey,
   text,
@@ -22,6 +23,7 @@ import {
 import type {
   AccessTokenId,
   EventId,
+  GroupId,
   MemberId,
   OrganizationId,
   PersonId,
@@ -30,7 +32,7 @@ import type {
   SessionId,
   TokenId,
 } from '../identifiers.ts'
-import type { OrganizationRole } from '../organizations/roles.ts'
+import type { GroupRole, OrganizationRole } from '../organizations/roles.ts'
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3 })
@@ -72,12 +74,70 @@ export const members = pgTable(
     role: text('role').$type<OrganizationRole>().notNull(),
     active: boolean('active').notNull().default(true),
     createdAt: createdAt(),
+    /** When anything here last changed, which a trigger keeps. */
+    changedAt: instant('changed_at').notNull().defaultNow(),
+    /** Whether the role follows the groups that the member is in. False for a role that was given otherwise. */
+    roleFromGroups: boolean('role_from_groups').notNull().default(false),
+    /** What an identity provider calls the member. Nobody is ever found by it but in its own organization’s list. */
+    externalId: text('external_id'),
+    /** What else an identity provider told of the member, to be given back as it was sent. */
+    attributes: jsonb('attributes').$type<Record<string, unknown>>().notNull().default({}),
   },
   (table) => [
     unique('members_organization_id_id_key').on(table.organizationId, table.id),
     unique('members_person_id_organization_id_key').on(table.personId, table.organizationId),
+    unique('members_external_id_taken').on(table.organizationId, table.externalId),
     uniqueIndex('members_one_owner').on(table.organizationId).where(sql`role = 'OWNER'`),
     check('members_role', sql`role in ('OWNER', 'SUPER_ADMIN', 'POWER_USER', 'MEMBER', 'GUEST')`),
+  ],
+)
+
+/** Groups come from the organization’s identity provider. */
+export const groups = pgTable(
+  'groups',
+  {
+    id: text('id').$type<GroupId>().primaryKey(),
+    organizationId: text('organization_id')
+      .$type<OrganizationId>()
+      .notNull()
+      .references(() => organizations.id),
+    displayName: text('display_name').notNull(),
+    /** The name as it is compared: without regard to case. */
+    nameKey: text('name_key').notNull(),
+    externalId: text('external_id'),
+    /** The role of its members; null where the group says nothing of it. */
+    role: text('role').$type<GroupRole>(),
+    createdAt: createdAt(),
+    changedAt: instant('changed_at').notNull().defaultNow(),
+  },
+  (table) => [
+    unique('groups_organization_id_id_key').on(table.organizationId, table.id),
+    unique('groups_name_taken').on(table.organizationId, table.nameKey),
+    unique('groups_external_id_taken').on(table.organizationId, table.externalId),
+    check('groups_role', sql`role in ('SUPER_ADMIN', 'POWER_USER', 'MEMBER', 'GUEST')`),
+  ],
+)
+
+export const groupMembers = pgTable(
+  'group_members',
+  {
+    organizationId: text('organization_id').$type<OrganizationId>().notNull(),
+    groupId: text('group_id').$type<GroupId>().notNull(),
+    memberId: text('member_id').$type<MemberId>().notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.organizationId, table.groupId, table.memberId] }),
+    index('group_members_member_id').on(table.organizationId, table.memberId),
+    foreignKey({
+      name: 'group_members_group_fkey',
+      columns: [table.organizationId, table.groupId],
+      foreignColumns: [groups.organizationId, groups.id],
+    }).onDelete('cascade'),
+    foreignKey({
+      name: 'group_members_member_fkey',
+      columns: [table.organizationId, table.memberId],
+      foreignColumns: [members.organizationId, members.id],
+    }).onDelete('cascade'),
   ],
 )
 

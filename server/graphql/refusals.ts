@@ -1,4 +1,5 @@
 import { NotAMember, SessionNotFound, SignInRefused, TooManyAttempts, WrongPassword } from '../identity/refusals.ts'
+import { GroupNotFound } from '../organizations/refusals.ts'
 import { type InputIssue, InvalidInput, type Refusal } from '../refusal.ts'
 import { IdempotencyKeyReused, LabelTaken, TokenNotFound } from '../tokens/refusals.ts'
 import { builder } from './builder.ts'
@@ -53,6 +54,7 @@ builder.objectType(SessionNotFound, {
   description: "The same for a session that has ended, for another person's, and for one that never was.",
   interfaces: [refusal],
 })
+builder.objectType(GroupNotFound, { name: 'GroupNotFound', interfaces: [refusal] })
 builder.objectType(WrongPassword, {
   name: 'WrongPassword',
   description: "What was given as the current password is not the caller's.",

@@ -1,9 +1,11 @@
 import { withOrganization } from '../database/with-organization.ts'
-import { builder } from '../graphql/builder.ts'
+import { admins, builder } from '../graphql/builder.ts'
 import { acting } from '../graphql/context.ts'
 import { node } from '../graphql/node.ts'
+import { type Group, listGroups, setGroupRole } from './groups.ts'
 import { findMember, type Member, type Organization, readOrganization } from './members.ts'
-import type { organizationRoles } from './roles.ts'
+import { GroupNotFound } from './refusals.ts'
+import { groupRoles, type organizationRoles } from './roles.ts'
 
 export const organizationRole = builder.enumType('OrganizationRole', {
   description: 'What a member may do in an organization. The roles stand from the most to the least powerful.',
@@ -64,3 +66,59 @@ builder.queryFields((t) => ({
     },
   }),
 }))
+
+const groupRole = builder.enumType('GroupRole', {
+  description: 'What a group can make of its members: the one owner is made by no group.',
+  values: groupRoles,
+})
+
+const groupType = builder.objectRef<Group>('Group').implement({
+  description: "A group of members, as the organization's identity provider keeps it over SCIM.",
+  fields: (t) => ({
+    id: t.exposeID('id'),
+    displayName: t.exposeString('displayName'),
+    role: t.expose('role', {
+      type: groupRole,
+      nullable: true,
+      description: 'The role that its members have by it; null for a group that says nothing of their role.',
+    }),
+    memberCount: t.exposeInt('memberCount'),
+  }),
+})
+
+const setGroupRoleInput = builder.inputType('SetGroupRoleInput', {
+  fields: (t) => ({
+    groupId: t.id({ required: true }),
+    role: t.field({
+      type: groupRole,
+      description: "Null, or left out, for a group that is to say nothing of its members' role.",
+    }),
+  }),
+})
+
+const setGroupRolePayload = builder.objectRef<{ group: Group }>('SetGroupRolePayload').implement({
+  fields: (t) => ({ group: t.field({ type: groupType, resolve: ({ group }) => group }) }),
+})
+
+builder.queryField('groups', (t) =>
+  t.field({
+    type: [groupType],
+    description: "The groups that the organization's identity provider keeps, in the order of their names.",
+    directives: { hasRole: { anyOf: admins } },
+    resolve: (_root, _args, context) => listGroups(acting(context)),
+  }),
+)
+
+builder.mutationField('setGroupRole', (t) =>
+  t.field({
+    type: setGroupRolePayload,
+    description:
+      "Says which role the members of a group have by it, which they have once this has answered. The highest of a member's\ngroups counts, and MEMBER where none says anything. A role that was given otherwise stays, but for MEMBER, which a group\nmay raise; the owner's always stays.",
+    directives: { hasRole: { anyOf: admins } },
+    errors: { types: [GroupNotFound], union: { name: 'SetGroupRoleResult' } },
+    args: { input: t.arg({ type: setGroupRoleInput, required: true }) },
+    resolve: async (_root, { input: { groupId, role } }, context) => ({
+      group: await setGroupRole(acting(context), { groupId, role: role ?? null }),
+    }),
+  }),
+)

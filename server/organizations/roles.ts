@@ -2,6 +2,10 @@
 export const organizationRoles = ['OWNER', 'SUPER_ADMIN', 'POWER_USER', 'MEMBER', 'GUEST'] as const
 export type OrganizationRole = (typeof organizationRoles)[number]
 
+/** What a group can make of its members: the one owner is made by no group. */
+export const groupRoles = ['SUPER_ADMIN', 'POWER_USER', 'MEMBER', 'GUEST'] as const
+export type GroupRole = (typeof groupRoles)[number]
+
 const guest = ['apps:read']
 const member = [...guest, 'findings:read', 'findings:comment']
 const powerUser = [...member, 'scans:write']
