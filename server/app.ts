@@ -14,6 +14,7 @@ import { reportFailure } from './http/report-failure.ts'
 import { createRequestLog, type RequestRecord } from './http/request-log.ts'
 import type { RequestOrigin } from './identity/principal.ts'
 import { introspect } from './oauth/introspection.ts'
+import { createScim } from './scim/endpoint.ts'
 
 export type HttpServer = Server<typeof IncomingMessage, typeof Answer>
 
@@ -42,6 +43,7 @@ export function createHttpServer(
   const graphql = createGraphQLServer(dependencies, { corsOrigins, cookies, graphiql })
   const answerGraphiQL = createGraphiQL(dependencies, { isOn: graphiql, cookies })
   const consoleFiles = openConsoleFiles(consoleDirectory)
+  const scim = createScim(dependencies, { publicUrl })
 
   const routes: Record<
     string,
@@ -78,13 +80,16 @@ export function createHttpServer(
     const { socket, headers } = request
     const [path = ''] = (request.url ?? '').split('?', 1)
     const route = Object.hasOwn(routes, path) ? routes[path] : undefined
-    const isConsole = !route && consoleFiles.owns(path)
+    const isScim = scim.owns(path)
+    const isConsole = !route && !isScim && consoleFiles.owns(path)
     const ipAddress = clientAddress(request, trustedProxies)
     const userAgent = headers['user-agent'] ?? null
+    const origin = { ipAddress, userAgent, isGone: () => socket.destroyed, request: record }
     try {
-      if (isConsole) consoleFiles.answer(request, response, path)
+      if (isScim) await scim.answer(request, response, origin)
+      else if (isConsole) consoleFiles.answer(request, response, path)
       else if (!route) answerFault(response, 404, 'There is nothing at this address.')
-      else await route(request, response, { ipAddress, userAgent, isGone: () => socket.destroyed, request: record })
+      else await route(request, response, origin)
     } catch (error) {
       if (response.headersSent || error instanceof CallerGone) response.destroy()
       else if (error instanceof BodyRefused) answerBodyRefused(request, response, error)
@@ -92,7 +97,7 @@ export function createHttpServer(
     }
     requests.end(record, {
       method: request.method,
-      route: route ? path : isConsole ? 'console' : null,
+      route: isScim ? scim.routeOf(path) : route ? path : isConsole ? 'console' : null,
       status: response.destroyed ? null : response.statusCode,
       ipAddress,
     })

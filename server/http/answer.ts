@@ -30,12 +30,18 @@ export function commonHeadersFor(publicUrl: URL): readonly string[] {
   }).flat()
 }
 
-export function answerJson(response: Answer, status: number, body: object, headers: Record<string, string> = {}): void {
+export function answerJson(
+  response: Answer,
+  status: number,
+  body: object,
+  headers: Record<string, string> = {},
+  mediaType = 'application/json',
+): void {
   const text = JSON.stringify(body)
   response.writeHead(status, [
     ...response.commonHeaders,
     'content-type',
-    'application/json',
+    mediaType,
     'content-length',
     String(Buffer.byteLength(text)),
     ...Object.entries(headers).flat(),
@@ -63,11 +69,17 @@ const lingerMilliseconds = 5_000
  * Answers a request whose body is not wanted, and then closes the connection: once the caller has sent the rest, which is
  * thrown away, or after five seconds. Closed at once, the answer itself could be lost (RFC 9112, section 9.6).
  */
-export function answerAndClose(request: IncomingMessage, response: Answer, status: number, body: object): void {
+export function answerAndClose(
+  request: IncomingMessage,
+  response: Answer,
+  status: number,
+  body: object,
+  mediaType = 'application/json',
+): void {
   const text = JSON.stringify(body)
   response.setCommonHeaders().writeHead(status, {
     connection: 'close',
-    'content-type': 'application/json',
+    'content-type': mediaType,
     'content-length': Buffer.byteLength(text),
   })
   response.write(text)
