@@ -101,3 +101,11 @@ export async function provisioner(
   const { secret } = unwrap((await organization.superAdmin.createToken({ input })).createToken)
   return { ...scimClient(world, secret), secret }
 }
+
+export async function memberIdOf(world: World, email: string, organizationId: string): Promise<string> {
+  const [member] = await world.sql<{ id: string }>(
+    'select m.id from members m join people p on p.id = m.person_id where p.email = $1 and m.organization_id = $2',
+    [email, organizationId],
+  )
+  return member?.id ?? ''
+}
