@@ -82,8 +82,8 @@ updateToken own            : 401   401   ok     ok     403    403    403    403 
 updateToken foreign        : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
 regenerateToken own        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 regenerateToken foreign    : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
-deleteToken own            : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
-deleteToken foreign        : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+deleteToken own            : 401   401   ok     ok     403    403    403    403  403  403  gone 403  403  403
+deleteToken foreign        : 401   401   gone   gone   403    403    403    403  403  403  gone 403  403  403
 setGroupRole own           : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 setGroupRole foreign       : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
 resetAccessToken own       : 401   401   ok     ok     ok     ok     ok     403  403  403  403  403  403  403

@@ -26,8 +26,8 @@ describe('the running schema', () => {
     ['a directive’s description', '"Anyone may use the field, signed in or not."', '"Anyone may use the field."'],
     [
       'who may use a field',
-      'deleteToken(input: DeleteTokenInput!): DeleteTokenResult! @hasRole(anyOf: [OWNER, SUPER_ADMIN])',
-      'deleteToken(input: DeleteTokenInput!): DeleteTokenResult! @hasRole(anyOf: [OWNER, SUPER_ADMIN, GUEST])',
+      'RegenerateTokenResult! @hasRole(anyOf: [OWNER, SUPER_ADMIN])',
+      'RegenerateTokenResult! @hasRole(anyOf: [OWNER])',
     ],
     [
       'which permission opens a field',

@@ -586,6 +586,36 @@ describe('minting', () => {
     expect(await alpha.tokenLabels()).toEqual(['Jenkins', 'Automation', 'By automation'])
   })
 
+  it('lets a service account delete what it has made, and nothing that anyone else has', async () => {
+    const { alpha, beta } = world
+    const makeAccount = async (owner: typeof alpha.owner, label: string) =>
+      world.as(
+        unwrap((await owner.createToken({ input: { label, roleId: 'role_service_account' } })).createToken).secret,
+      )
+    const account = await makeAccount(alpha.owner, 'Maker')
+    const other = await makeAccount(alpha.owner, 'Another maker')
+    const foreigner = await makeAccount(beta.owner, 'Maker elsewhere')
+    const make = async (maker: typeof account, label: string) =>
+      unwrap((await maker.createToken({ input: { label, roleId: 'role_ci' } })).createToken)
+    const made = await make(account, 'For one run')
+    const others = [
+      await make(other, 'For another run'),
+      await make(foreigner, 'For a run elsewhere'),
+      unwrap((await alpha.owner.createToken({ input: { label: 'By hand', roleId: 'role_ci' } })).createToken),
+    ]
+    for (const { token, secret } of others) {
+      const { deleteToken } = await account.deleteToken({ input: { id: token.id } })
+      expect(deleteToken.__typename).toBe('TokenNotFound')
+      expect(await world.introspect(secret)).toMatchObject({ active: true })
+    }
+    expect(unwrap((await account.deleteToken({ input: { id: made.token.id } })).deleteToken)).toMatchObject({
+      deletedTokenId: made.token.id,
+    })
+    expect(await world.introspect(made.secret)).toEqual({ active: false })
+    const [event] = (await alpha.owner.auditEvents({ first: 1 })).auditEvents.nodes
+    expect(event).toMatchObject({ action: 'token.deleted', actor: 'Maker', target: 'For one run' })
+  })
+
   it('gives nobody a token of another organization’s role, and admins one of their own organization’s', async () => {
     const { alpha } = world
     for (const admin of [alpha.owner, alpha.superAdmin]) {

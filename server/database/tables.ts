@@ -244,6 +244,8 @@ export const integrationTokens = pgTable(
     enabled: boolean('enabled').notNull().default(true),
     createdAt: createdAt(),
     createdByMemberId: text('created_by_member_id').$type<MemberId>(),
+    /** The service account that made the token, and that may delete it: also once it is gone itself, since ids do not come again. */
+    createdByTokenId: text('created_by_token_id').$type<TokenId>(),
     expiresAt: instant('expires_at'),
   },
   (table) => [

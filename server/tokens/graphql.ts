@@ -268,8 +268,9 @@ builder.mutationFields((t) => ({
   }),
   deleteToken: t.field({
     type: deleteTokenPayload,
-    description: 'Deletes the token for good. Whatever uses it breaks at once.',
-    directives: { hasRole: { anyOf: admins } },
+    description:
+      'Deletes the token for good. Whatever uses it breaks at once. A service account deletes the tokens that it has\ncreated, and finds no others.',
+    directives: { hasRole: { anyOf: admins, orPermission: 'tokens:create-ci' } },
     errors: { types: [TokenNotFound], union: { name: 'DeleteTokenResult' } },
     args: { input: t.arg({ type: deleteTokenInput, required: true }) },
     resolve: async (_root, { input }, context) => ({

@@ -167,6 +167,7 @@ export interface NewToken {
   roleId: RoleId
   expiresAt: Date | null
   createdByMemberId: MemberId | null
+  createdByTokenId: TokenId | null
 }
 
 export async function insertToken(transaction: Transaction, token: NewToken, secret: SecretRecord): Promise<void> {
@@ -246,11 +247,16 @@ export async function isAcceptedSecret(
 /** The token's secrets go with it. */
 export async function removeToken(
   transaction: Transaction,
-  { organizationId, tokenId }: { organizationId: OrganizationId; tokenId: string },
+  {
+    organizationId,
+    tokenId,
+    createdByTokenId,
+  }: { organizationId: OrganizationId; tokenId: string; createdByTokenId: TokenId | null },
 ): Promise<{ id: TokenId; label: string } | null> {
+  const isCreators = createdByTokenId === null ? undefined : eq(integrationTokens.createdByTokenId, createdByTokenId)
   const [removed] = await transaction
     .delete(integrationTokens)
-    .where(ownToken(organizationId, tokenId))
+    .where(and(ownToken(organizationId, tokenId), isCreators))
     .returning({ id: integrationTokens.id, label: integrationTokens.label })
   return removed ?? null
 }

@@ -4,7 +4,7 @@ import { constraintOf, sqlState } from '../database/unavailable.ts'
 import { type Transaction, withOrganization } from '../database/with-organization.ts'
 import type { Acting } from '../dependencies.ts'
 import { createId, type OrganizationId, type TokenId } from '../identifiers.ts'
-import { principalId } from '../identity/principal.ts'
+import { type OrganizationPrincipal, principalId } from '../identity/principal.ts'
 import { countSecret } from '../rate-limits.ts'
 import { InvalidInput } from '../refusal.ts'
 import { IdempotencyKeyReused, LabelTaken, TokenNotFound } from './refusals.ts'
@@ -117,6 +117,7 @@ export async function createToken(acting: Acting, input: unknown): Promise<Issue
           roleId: role.id,
           expiresAt,
           createdByMemberId: principal.kind === 'member' ? principal.memberId : null,
+          createdByTokenId: makerOf(principal),
         },
         issued.record,
       ),
@@ -199,12 +200,19 @@ export async function regenerateToken(acting: Acting, tokenId: string, input: un
 export async function deleteToken(acting: Acting, tokenId: string): Promise<TokenId> {
   const { database, principal } = acting
   return withOrganization(database, principal, async (transaction) => {
-    const token = await repository.removeToken(transaction, { organizationId: principal.organizationId, tokenId })
+    const token = await repository.removeToken(transaction, {
+      organizationId: principal.organizationId,
+      tokenId,
+      createdByTokenId: makerOf(principal),
+    })
     if (!token) throw new TokenNotFound()
     await recordAction(transaction, acting, 'token.deleted', { name: token.label, id: token.id })
     return token.id
   })
 }
+
+/** A service account, to which the tokens are confined that it made. Null for a member. */
+const makerOf = (principal: OrganizationPrincipal) => (principal.kind === 'member' ? null : principal.tokenId)
 
 async function read(
   transaction: Transaction,
