@@ -164,7 +164,7 @@ describe('the README', () => {
 
   it('lists addresses that answer', async () => {
     const addresses = table('| address | what |').flatMap(([address]) => codes(address))
-    expect(addresses).toEqual(['/', '/graphql', '/oauth/introspect', '/healthz', '/readyz'])
+    expect(addresses).toEqual(['/', '/graphql', '/oauth/introspect', '/scim/v2', '/healthz', '/readyz'])
     for (const address of addresses) {
       const { status } = await fetch(`${running.address}${address}`, { redirect: 'manual' })
       expect(status, address).not.toBe(404)

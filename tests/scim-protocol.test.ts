@@ -347,6 +347,18 @@ describe('a list', () => {
     expectError(await scim.get(`/Groups?${parameters}`), 400, scimType)
   })
 
+  it('of users and groups together is read and searched at the root', async () => {
+    const displayName = `List group ${++made}`
+    const group = await scim.group({ displayName })
+    const { body } = await scim.get(query({ filter: ours, attributes: 'displayName' }))
+    expect(body).toMatchObject({ totalResults: 5, itemsPerPage: 5 })
+    expect(body.Resources?.map(({ id }) => id)).toEqual([...listed, group])
+    expect(body.Resources?.at(-1)).toEqual({ schemas: [urns.group], id: group, displayName })
+    const search = { schemas: [urns.search], filter: ours, startIndex: 5, count: 5 }
+    expect((await scim.post('/.search', search)).body).toMatchObject({ totalResults: 5, Resources: [{ id: group }] })
+    await scim.remove(`/Groups/${group}`)
+  })
+
   it('of two organizations asked for at once is each one’s own', async () => {
     const other = await provisioner(world, world.beta)
     const answers = await Promise.all(
@@ -461,7 +473,6 @@ describe('a bulk request', () => {
 
 describe('an address', () => {
   it.each([
-    '',
     '/',
     '/users',
     '/Users/',

@@ -14,7 +14,7 @@ import type { Provisioning } from './acting.ts'
 import { runBulk } from './bulk.ts'
 import { resourceTypes, serviceProviderConfig } from './discovery.ts'
 import { parseBody } from './input.ts'
-import { type ListQuery, listBody, readListQuery, readSearch } from './list-query.ts'
+import { type ListQuery, listBody, readListQuery, readSearch, selectPage } from './list-query.ts'
 import { project } from './projection.ts'
 import { projectionFor, type ResourceKind, resourceKinds } from './resource-kinds.ts'
 import { describeSchemas, type Json } from './schemas.ts'
@@ -188,6 +188,8 @@ function oneOf(resources: Json[], id: string): Json {
 }
 
 const fixedRoutes: Readonly<Record<string, Route['methods']>> = {
+  '': { GET: (request) => listAll(request, readListQuery(request.parameters)) },
+  '/.search': { POST: (request) => listAll(request, readSearch(parseBody(request.body))) },
   '/ServiceProviderConfig': discovery(serviceProviderConfig),
   '/ResourceTypes': discovery((base) => listOf(resourceTypes(base))),
   '/ResourceTypes/User': discovery((base) => oneOf(resourceTypes(base), 'User')),
@@ -236,6 +238,19 @@ async function list(kind: ResourceKind, { acting }: ScimRequest, query: ListQuer
   const projection = projectionFor(kind, query)
   const { total, resources } = await kind.list(acting, query, projection)
   const projected = resources.map((resource) => project(resource, projection))
+  return { status: 200, body: listBody(query, { total, resources: projected }) }
+}
+
+/** Of both kinds in one list (RFC 7644, section 3.4.2.1): users first, unless it is sorted otherwise. */
+async function listAll({ acting }: ScimRequest, query: ListQuery): Promise<ScimAnswer> {
+  const { Users, Groups } = resourceKinds
+  const projections = { Users: projectionFor(Users, query), Groups: projectionFor(Groups, query) }
+  const whole = { ...query, sortBy: null, startIndex: 1, count: Number.MAX_SAFE_INTEGER }
+  const users = await Users.list(acting, whole, projections.Users)
+  const groups = await Groups.list(acting, whole, projections.Groups)
+  const areGroups = new Set(groups.resources)
+  const { total, resources } = selectPage([...users.resources, ...groups.resources], null, query, Users.scope)
+  const projected = resources.map((one) => project(one, areGroups.has(one) ? projections.Groups : projections.Users))
   return { status: 200, body: listBody(query, { total, resources: projected }) }
 }
 
