@@ -73,6 +73,7 @@ export function onCreate(result: CreateTokenResult): string {
 export function onUpdate(result: UpdateTokenResult): string {
   switch (result.__typename) {
     case 'UpdateTokenPayload': return result.token.label
+    case 'ConfirmationNeeded': return result.message
     case 'InvalidInput': return result.issues.map(({ path, message }) => path + message).join()
     case 'LabelTaken': return result.message
     case 'TokenNotFound': return result.message
@@ -92,6 +93,7 @@ export function onRegenerate(result: RegenerateTokenResult): string {
 export function onDelete(result: DeleteTokenResult): string {
   switch (result.__typename) {
     case 'DeleteTokenPayload': return result.deletedTokenId
+    case 'ConfirmationNeeded': return result.message
     case 'TokenNotFound': return result.message
     default: return unreachable(result)
   }
@@ -143,6 +145,8 @@ export function onRefusal(code: RefusalCode): number {
     case 'NotAMember': return 7
     case 'SessionNotFound': return 8
     case 'WrongPassword': return 9
+    case 'GroupNotFound': return 10
+    case 'ConfirmationNeeded': return 11
     default: return unreachable(code)
   }
 }
@@ -171,6 +175,7 @@ export function adviceOn(error: unknown): string {
 export function aMissedRefusal(result: DeleteTokenResult): string {
   switch (result.__typename) {
     case 'DeleteTokenPayload': return result.deletedTokenId
+    case 'ConfirmationNeeded': return result.message
     // @ts-expect-error TokenNotFound is not handled
     default: return unreachable(result)
   }

@@ -40,6 +40,8 @@ export type CredentialKind =
   | 'INTEGRATION_TOKEN';
 
 export type DeleteTokenInput = {
+  /** Whether to do it also where provisioning stops with it: see `ConfirmationNeeded`. */
+  force?: boolean | null | undefined;
   id: string;
 };
 
@@ -121,6 +123,8 @@ export type UpdateTokenInput = {
   description?: string | null | undefined;
   enabled?: boolean | null | undefined;
   expiresAt?: Date | string | null | undefined;
+  /** Whether to do it also where provisioning stops with it: see `ConfirmationNeeded`. */
+  force?: boolean | null | undefined;
   id: string;
   label?: string | null | undefined;
 };
@@ -196,6 +200,8 @@ export type SetGroupRoleMutation = { setGroupRole:
     | { __typename: 'SetGroupRolePayload', group: { id: string, displayName: string, role: GroupRole | null, memberCount: number } }
    };
 
+type Refusal_ConfirmationNeeded_Fragment = { __typename: 'ConfirmationNeeded', message: string };
+
 type Refusal_GroupNotFound_Fragment = { __typename: 'GroupNotFound', message: string };
 
 type Refusal_IdempotencyKeyReused_Fragment = { __typename: 'IdempotencyKeyReused', message: string };
@@ -217,6 +223,7 @@ type Refusal_TooManyAttempts_Fragment = { __typename: 'TooManyAttempts', retryAf
 type Refusal_WrongPassword_Fragment = { __typename: 'WrongPassword', message: string };
 
 export type RefusalFragment =
+  | Refusal_ConfirmationNeeded_Fragment
   | Refusal_GroupNotFound_Fragment
   | Refusal_IdempotencyKeyReused_Fragment
   | Refusal_InvalidInput_Fragment
@@ -371,6 +378,10 @@ export type UpdateTokenMutationVariables = Exact<{
 
 export type UpdateTokenMutation = { updateToken:
     | (
+      { __typename: 'ConfirmationNeeded' }
+      & Refusal_ConfirmationNeeded_Fragment
+    )
+    | (
       { __typename: 'InvalidInput' }
       & Refusal_InvalidInput_Fragment
     )
@@ -408,6 +419,10 @@ export type DeleteTokenMutationVariables = Exact<{
 
 
 export type DeleteTokenMutation = { deleteToken:
+    | (
+      { __typename: 'ConfirmationNeeded' }
+      & Refusal_ConfirmationNeeded_Fragment
+    )
     | { __typename: 'DeleteTokenPayload', deletedTokenId: string }
     | (
       { __typename: 'TokenNotFound' }
@@ -709,7 +724,7 @@ export interface Operations {
   createToken: (variables: CreateTokenMutationVariables) => Promise<CreateTokenMutation>
   /**
    * May be called by a member who is OWNER, SUPER_ADMIN.
-   * Refusals: `InvalidInput`, `LabelTaken`, `TokenNotFound`.
+   * Refusals: `InvalidInput`, `LabelTaken`, `TokenNotFound`, `ConfirmationNeeded`.
    */
   updateToken: (variables: UpdateTokenMutationVariables) => Promise<UpdateTokenMutation>
   /**
@@ -719,10 +734,9 @@ export interface Operations {
    */
   regenerateToken: (variables: RegenerateTokenMutationVariables) => Promise<RegenerateTokenMutation>
   /**
-   * Deletes the token for good. Whatever uses it breaks at once. A service account deletes the tokens that it has
-   * created, and finds no others.
-   * May be called by a member who is OWNER, SUPER_ADMIN, or by a token or service with the permission `tokens:create-ci`.
-   * Refusals: `TokenNotFound`.
+   * Deletes the token for good. Whatever uses it breaks at once.
+   * May be called by a member who is OWNER, SUPER_ADMIN.
+   * Refusals: `TokenNotFound`, `ConfirmationNeeded`.
    */
   deleteToken: (variables: DeleteTokenMutationVariables) => Promise<DeleteTokenMutation>
   /**

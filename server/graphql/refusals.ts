@@ -1,7 +1,7 @@
 import { NotAMember, SessionNotFound, SignInRefused, TooManyAttempts, WrongPassword } from '../identity/refusals.ts'
 import { GroupNotFound } from '../organizations/refusals.ts'
 import { type InputIssue, InvalidInput, type Refusal } from '../refusal.ts'
-import { IdempotencyKeyReused, LabelTaken, TokenNotFound } from '../tokens/refusals.ts'
+import { ConfirmationNeeded, IdempotencyKeyReused, LabelTaken, TokenNotFound } from '../tokens/refusals.ts'
 import { builder } from './builder.ts'
 
 const refusal = builder.interfaceRef<Refusal>('Refusal').implement({
@@ -23,6 +23,12 @@ builder.objectType(InvalidInput, {
   fields: (t) => ({ issues: t.field({ type: [inputIssue], resolve: ({ issues }) => issues }) }),
 })
 builder.objectType(TokenNotFound, { name: 'TokenNotFound', interfaces: [refusal] })
+builder.objectType(ConfirmationNeeded, {
+  name: 'ConfirmationNeeded',
+  description:
+    'What was asked for would end something that is in use, and was not done. Sent again with `force: true`, it is.',
+  interfaces: [refusal],
+})
 builder.objectType(LabelTaken, {
   name: 'LabelTaken',
   description: 'Another token of the organization has the label.',

@@ -6,7 +6,7 @@ import { memberType, organizationRole } from '../organizations/graphql.ts'
 import { countVerifications } from '../rate-limits.ts'
 import { InvalidInput } from '../refusal.ts'
 import type { InvalidationMessage, Invalidations } from './invalidation.ts'
-import { IdempotencyKeyReused, LabelTaken, TokenNotFound } from './refusals.ts'
+import { ConfirmationNeeded, IdempotencyKeyReused, LabelTaken, TokenNotFound } from './refusals.ts'
 import { type IntegrationToken, type TokenSecret, tokenSorts } from './repository.ts'
 import type { TokenRole } from './roles.ts'
 import type { IssuedToken, TokenListing } from './service.ts'
@@ -200,6 +200,8 @@ const createTokenPayload = builder.objectRef<IssuedToken>('CreateTokenPayload').
   }),
 })
 
+const forceDescription = 'Whether to do it also where provisioning stops with it: see `ConfirmationNeeded`.'
+
 const updateTokenInput = builder.inputType('UpdateTokenInput', {
   description: 'Only the fields that are given change; `description` and `expiresAt` given as null are cleared.',
   fields: (t) => ({
@@ -208,6 +210,7 @@ const updateTokenInput = builder.inputType('UpdateTokenInput', {
     description: t.string(),
     expiresAt: t.field({ type: 'DateTime' }),
     enabled: t.boolean(),
+    force: t.boolean({ defaultValue: false, description: forceDescription }),
   }),
 })
 
@@ -233,7 +236,12 @@ const regenerateTokenPayload = builder.objectRef<IssuedToken>('RegenerateTokenPa
   }),
 })
 
-const deleteTokenInput = builder.inputType('DeleteTokenInput', { fields: (t) => ({ id: t.id({ required: true }) }) })
+const deleteTokenInput = builder.inputType('DeleteTokenInput', {
+  fields: (t) => ({
+    id: t.id({ required: true }),
+    force: t.boolean({ defaultValue: false, description: forceDescription }),
+  }),
+})
 
 const deleteTokenPayload = builder.objectRef<{ deletedTokenId: string }>('DeleteTokenPayload').implement({
   fields: (t) => ({ deletedTokenId: t.exposeID('deletedTokenId') }),
@@ -252,10 +260,13 @@ builder.mutationFields((t) => ({
   updateToken: t.field({
     type: updateTokenPayload,
     directives: { hasRole: { anyOf: admins } },
-    errors: { types: [InvalidInput, LabelTaken, TokenNotFound], union: { name: 'UpdateTokenResult' } },
+    errors: {
+      types: [InvalidInput, LabelTaken, TokenNotFound, ConfirmationNeeded],
+      union: { name: 'UpdateTokenResult' },
+    },
     args: { input: t.arg({ type: updateTokenInput, required: true }) },
-    resolve: async (_root, { input: { id, ...change } }, context) => ({
-      token: await service.updateToken(acting(context), id, change),
+    resolve: async (_root, { input: { id, force, ...change } }, context) => ({
+      token: await service.updateToken(acting(context), id, change, force === true),
     }),
   }),
   regenerateToken: t.field({
@@ -271,10 +282,10 @@ builder.mutationFields((t) => ({
     description:
       'Deletes the token for good. Whatever uses it breaks at once. A service account deletes the tokens that it has\ncreated, and finds no others.',
     directives: { hasRole: { anyOf: admins, orPermission: 'tokens:create-ci' } },
-    errors: { types: [TokenNotFound], union: { name: 'DeleteTokenResult' } },
+    errors: { types: [TokenNotFound, ConfirmationNeeded], union: { name: 'DeleteTokenResult' } },
     args: { input: t.arg({ type: deleteTokenInput, required: true }) },
-    resolve: async (_root, { input }, context) => ({
-      deletedTokenId: await service.deleteToken(acting(context), input.id),
+    resolve: async (_root, { input: { id, force } }, context) => ({
+      deletedTokenId: await service.deleteToken(acting(context), id, force === true),
     }),
   }),
 }))

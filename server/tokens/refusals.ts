@@ -6,6 +6,14 @@ export class TokenNotFound extends Refusal {
   }
 }
 
+export class ConfirmationNeeded extends Refusal {
+  constructor() {
+    super(
+      'This is the last SCIM token that is in use: provisioning stops with it. Send force: true to do it all the same.',
+    )
+  }
+}
+
 export class LabelTaken extends Refusal {
   constructor(label: string) {
     super(`Another token is already called “${label}”. Choose another label.`)

@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, inArray, isNull, or, sql } from 'drizzle-orm'
+import { and, arrayContains, desc, eq, gt, inArray, isNull, or, sql } from 'drizzle-orm'
 import type { Position } from '../database/keyset.ts'
 import {
   idempotencyKeys,
@@ -259,6 +259,46 @@ export async function removeToken(
     .where(and(ownToken(organizationId, tokenId), isCreators))
     .returning({ id: integrationTokens.id, label: integrationTokens.label })
   return removed ?? null
+}
+
+const provisioning = 'scim:provision'
+const inUseDays = 30
+
+/** Whether the token's role lets it provision, whatever became of it. */
+export async function mayProvision(
+  transaction: Transaction,
+  { organizationId, tokenId }: { organizationId: OrganizationId; tokenId: string },
+): Promise<boolean> {
+  const found = await transaction
+    .select({ id: integrationTokens.id })
+    .from(integrationTokens)
+    .innerJoin(tokenRoles, eq(tokenRoles.id, integrationTokens.roleId))
+    .where(and(ownToken(organizationId, tokenId), arrayContains(tokenRoles.permissions, [provisioning])))
+  return found.length > 0
+}
+
+/** Whether the token is accepted and has provisioned within 30 days, and no other such token has. */
+export async function isLastProvisioning(
+  transaction: Transaction,
+  { organizationId, tokenId }: { organizationId: OrganizationId; tokenId: string },
+): Promise<boolean> {
+  const inUse = await transaction
+    .select({ id: integrationTokens.id })
+    .from(integrationTokens)
+    .innerJoin(tokenRoles, eq(tokenRoles.id, integrationTokens.roleId))
+    .innerJoin(tokenUses, usesOfToken)
+    .where(
+      and(
+        eq(integrationTokens.organizationId, organizationId),
+        arrayContains(tokenRoles.permissions, [provisioning]),
+        integrationTokens.enabled,
+        or(isNull(integrationTokens.expiresAt), gt(integrationTokens.expiresAt, sql`now()`)),
+        gt(tokenUses.lastUsedAt, sql`now() - ${inUseDays} * interval '1 day'`),
+      ),
+    )
+    .limit(2)
+  const [only, another] = inUse
+  return only?.id === tokenId && another === undefined
 }
 
 /**

@@ -5,9 +5,10 @@ import { type Transaction, withOrganization } from '../database/with-organizatio
 import type { Acting } from '../dependencies.ts'
 import { createId, type OrganizationId, type TokenId } from '../identifiers.ts'
 import { type OrganizationPrincipal, principalId } from '../identity/principal.ts'
+import { lockProvisioning } from '../organizations/groups.ts'
 import { countSecret } from '../rate-limits.ts'
 import { InvalidInput } from '../refusal.ts'
-import { IdempotencyKeyReused, LabelTaken, TokenNotFound } from './refusals.ts'
+import { ConfirmationNeeded, IdempotencyKeyReused, LabelTaken, TokenNotFound } from './refusals.ts'
 import type { IntegrationToken, TokenFilter, TokenSort } from './repository.ts'
 import * as repository from './repository.ts'
 import { listRoles, type TokenRole } from './roles.ts'
@@ -147,12 +148,18 @@ async function answerAgain(
   return { token, secret: issued.secret }
 }
 
-/** Throws `InvalidInput`, `LabelTaken`, `TokenNotFound`. */
-export async function updateToken(acting: Acting, tokenId: string, input: unknown): Promise<IntegrationToken> {
+/** Throws `InvalidInput`, `LabelTaken`, `TokenNotFound`, `ConfirmationNeeded`. */
+export async function updateToken(
+  acting: Acting,
+  tokenId: string,
+  input: unknown,
+  force = false,
+): Promise<IntegrationToken> {
   const { database, principal } = acting
   const change = readInput(tokenChange, input)
   const { organizationId } = principal
   return withOrganization(database, principal, async (transaction) => {
+    if (change.enabled === false) await requireConfirmation(transaction, { organizationId, tokenId, force })
     const before = await repository.lockToken(transaction, { organizationId, tokenId })
     if (!before) throw new TokenNotFound()
     if (change.expiresAt && change.expiresAt <= before.now) throw new InvalidInput([expiryIssue])
@@ -196,12 +203,18 @@ export async function regenerateToken(acting: Acting, tokenId: string, input: un
   })
 }
 
-/** The token and its audit event commit together, so that the log cannot miss a deletion. Throws `TokenNotFound`. */
-export async function deleteToken(acting: Acting, tokenId: string): Promise<TokenId> {
+/**
+ * The token and its audit event commit together, so that the log cannot miss a deletion. Throws `TokenNotFound`,
+ * `ConfirmationNeeded`.
+ */
+export async function deleteToken(acting: Acting, tokenId: string, force = false): Promise<TokenId> {
   const { database, principal } = acting
+  const { organizationId } = principal
   return withOrganization(database, principal, async (transaction) => {
+    // A service account may learn of no token but its own, and those do not provision.
+    if (principal.kind === 'member') await requireConfirmation(transaction, { organizationId, tokenId, force })
     const token = await repository.removeToken(transaction, {
-      organizationId: principal.organizationId,
+      organizationId,
       tokenId,
       createdByTokenId: makerOf(principal),
     })
@@ -213,6 +226,16 @@ export async function deleteToken(acting: Acting, tokenId: string): Promise<Toke
 
 /** A service account, to which the tokens are confined that it made. Null for a member. */
 const makerOf = (principal: OrganizationPrincipal) => (principal.kind === 'member' ? null : principal.tokenId)
+
+/** Of two SCIM tokens that are taken out of use at once, the second waits, and is found to be the last. */
+async function requireConfirmation(
+  transaction: Transaction,
+  { organizationId, tokenId, force }: { organizationId: OrganizationId; tokenId: string; force: boolean },
+): Promise<void> {
+  if (force || !(await repository.mayProvision(transaction, { organizationId, tokenId }))) return
+  await lockProvisioning(transaction, organizationId)
+  if (await repository.isLastProvisioning(transaction, { organizationId, tokenId })) throw new ConfirmationNeeded()
+}
 
 async function read(
   transaction: Transaction,

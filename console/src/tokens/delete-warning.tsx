@@ -1,4 +1,4 @@
-import { type IntegrationToken, unwrap } from '@latchkey/sdk'
+import { type DeleteTokenInput, type IntegrationToken, unwrap } from '@latchkey/sdk'
 import { Alert, Button, Text } from '@mantine/core'
 import { IconAlertTriangle } from '@tabler/icons-react'
 import { useMutation, useQuery } from '@tanstack/react-query'
@@ -8,7 +8,7 @@ import { Instant } from '../interface/instant.tsx'
 import { Warning } from '../interface/warning.tsx'
 import { latchkey } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
-import { tokenQuery, useTokensChanged, useUpdateToken } from './queries.ts'
+import { needsConfirmation, tokenQuery, useTokensChanged, useUpdateToken } from './queries.ts'
 
 const recentMilliseconds = 86_400_000
 
@@ -29,9 +29,9 @@ export function DeleteWarning({
   const { organization } = useViewer()
   const changed = useTokensChanged(organization.id)
   const deletion = useMutation({
-    mutationFn: async (id: string) => unwrap((await latchkey.deleteToken({ input: { id } })).deleteToken),
+    mutationFn: async (input: DeleteTokenInput) => unwrap((await latchkey.deleteToken({ input })).deleteToken),
     onError: changed,
-    async onSuccess(_deleted, id) {
+    async onSuccess(_deleted, { id }) {
       setDeletedId(id)
       close()
       onDeleted?.()
@@ -41,10 +41,13 @@ export function DeleteWarning({
   })
   const disabling = useUpdateToken(organization.id)
   function close(): void {
+    deletion.reset()
     disabling.reset()
     onClose()
   }
-  const error = (deletion.variables === shown?.id ? deletion.error : null) ?? disabling.error
+  const error = (deletion.variables?.id === shown?.id ? deletion.error : null) ?? disabling.error
+  // What would stop has been shown by then: whoever goes on means it.
+  const force = needsConfirmation(error)
   return (
     <Warning
       opened={token !== null}
@@ -52,13 +55,13 @@ export function DeleteWarning({
       proceed="Delete"
       isPending={deletion.isPending}
       returnFocus={shown === null || deletedId !== shown.id}
-      onProceed={() => shown && deletion.mutate(shown.id)}
+      onProceed={() => shown && deletion.mutate({ id: shown.id, force })}
       other={
         shown?.status === 'ACTIVE' && (
           <Button
             variant="default"
             loading={disabling.isPending}
-            onClick={() => disabling.mutate({ id: shown.id, enabled: false }, { onSuccess: close })}
+            onClick={() => disabling.mutate({ id: shown.id, enabled: false, force }, { onSuccess: close })}
           >
             Disable instead
           </Button>

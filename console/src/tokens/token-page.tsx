@@ -14,7 +14,7 @@ import { TextLink } from '../interface/text-link.tsx'
 import { useViewer } from '../session/session.ts'
 import { DeleteWarning } from './delete-warning.tsx'
 import { EditPanel } from './edit-panel.tsx'
-import { eventsOfTokenQuery, tokenQuery, useUpdateToken } from './queries.ts'
+import { eventsOfTokenQuery, needsConfirmation, tokenQuery, useUpdateToken } from './queries.ts'
 import { RegeneratePanel } from './regenerate-panel.tsx'
 import { SecretTable } from './secret-table.tsx'
 import { StatusBadge } from './status-badge.tsx'
@@ -79,7 +79,9 @@ function Token({ token }: { token: IntegrationToken }) {
             <Button
               variant="default"
               loading={update.isPending}
-              onClick={() => update.mutate({ id: token.id, enabled: !isEnabled })}
+              onClick={() =>
+                update.mutate({ id: token.id, enabled: !isEnabled, force: needsConfirmation(update.error) })
+              }
             >
               {isEnabled ? 'Disable' : 'Enable'}
             </Button>
