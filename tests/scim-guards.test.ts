@@ -245,6 +245,25 @@ describe('a member who is given the address of someone else', () => {
   })
 })
 
+describe('an address that nobody has yet', () => {
+  it('is kept warm by no one: whoever was given it here has no password there, once its owner is added elsewhere', async () => {
+    const { email, id } = await byHand('MEMBER')
+    const sessionToken = await session(email)
+    const address = newAddress()
+    const renamed = await scim.patch(`/Users/${id}`, [{ op: 'replace', path: 'userName', value: address }])
+    expect(renamed.status).toBe(200)
+    await expect(world.as(sessionToken).viewer()).rejects.toMatchObject({ status: 401 })
+    await addMember(world.dependencies, {
+      organization: world.beta.slug,
+      role: 'SUPER_ADMIN',
+      email: address,
+      password: null,
+    })
+    await expect(session(address, world.beta.slug)).rejects.toThrow()
+    await expect(session(address)).rejects.toThrow()
+  })
+})
+
 describe('a SCIM token', () => {
   it('manages no tokens, and is refused by all of GraphQL', async () => {
     const client = world.as(scim.secret)

@@ -734,8 +734,9 @@ export interface Operations {
    */
   regenerateToken: (variables: RegenerateTokenMutationVariables) => Promise<RegenerateTokenMutation>
   /**
-   * Deletes the token for good. Whatever uses it breaks at once.
-   * May be called by a member who is OWNER, SUPER_ADMIN.
+   * Deletes the token for good. Whatever uses it breaks at once. A service account deletes the tokens that it has
+   * created, and finds no others.
+   * May be called by a member who is OWNER, SUPER_ADMIN, or by a token or service with the permission `tokens:create-ci`.
    * Refusals: `TokenNotFound`, `ConfirmationNeeded`.
    */
   deleteToken: (variables: DeleteTokenMutationVariables) => Promise<DeleteTokenMutation>

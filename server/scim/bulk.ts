@@ -36,11 +36,13 @@ export async function runBulk(
   const operations = readOperations(body)
   const made = new Map<string, Made>()
   for (const { bulkId } of operations) if (bulkId !== null) made.set(bulkId, 'awaited')
+  const references = new Map(operations.map((operation) => [operation, referencesOf(operation)]))
+  const isReady = (operation: BulkOperation) => !references.get(operation)?.some((id) => made.get(id) === 'awaited')
   const answers = new Map<BulkOperation, Json>()
   let failures = 0
   let waiting = operations
   while (waiting.length > 0) {
-    const next = waiting.find((operation) => !referencesOf(operation).some((id) => made.get(id) === 'awaited'))
+    const next = waiting.find(isReady)
     const operation = next ?? waiting[0]
     if (!operation) break
     waiting = waiting.filter((one) => one !== operation)

@@ -128,7 +128,7 @@ export async function findOrInsertPerson(transaction: Transaction, acting: Actin
 }
 
 /** Nobody gives them another address, nor removes them, until the transaction ends. */
-export async function findPersonId(transaction: Transaction, email: string): Promise<PersonId | null> {
+async function findPersonId(transaction: Transaction, email: string): Promise<PersonId | null> {
   const [person] = await transaction
     .select({ id: people.id })
     .from(people)
@@ -138,7 +138,7 @@ export async function findPersonId(transaction: Transaction, email: string): Pro
 }
 
 /** Whether the person is a member of no other organization, and becomes one of none until the transaction ends. */
-export async function isOnlyHere(
+async function isOnlyHere(
   transaction: Transaction,
   { database }: Acting,
   { organizationId, personId }: { organizationId: OrganizationId; personId: PersonId },
@@ -149,10 +149,6 @@ export async function isOnlyHere(
     [personId, organizationId],
   )
   return rows.length === 0
-}
-
-export async function updateEmail(transaction: Transaction, personId: PersonId, email: string): Promise<void> {
-  await transaction.update(people).set({ email }).where(eq(people.id, personId))
 }
 
 /** The member is another person from now on. What the one before held of it, sessions and the access token, is refused. */

@@ -16,17 +16,14 @@ import { conflict, namingConflicts } from './uniqueness.ts'
 import {
   countUserRows,
   findOrInsertPerson,
-  findPersonId,
   findUserRow,
   giveToPerson,
   insertUserRow,
-  isOnlyHere,
   listUserRows,
   lockUserRow,
   removeUserRow,
   type UserCondition,
   type UserRow,
-  updateEmail,
   updateUserRow,
 } from './user-rows.ts'
 import { requireVersion, versionOf } from './version.ts'
@@ -193,21 +190,17 @@ function requireUnprotected({ role, roleFromGroups }: UserRow): void {
 }
 
 /**
- * A person who is a member elsewhere too keeps their address there: here, the member becomes the person of the new address.
- * So it is as well where the new address is someone's already.
+ * The member becomes the person of the new address, and never does a person get another one: nothing proves that it is
+ * theirs, and with their password they would be waiting there for whichever organization adds its real owner.
  */
 async function reAddress(transaction: Transaction, acting: Provisioning, row: UserRow, email: string): Promise<void> {
   const { organizationId } = acting.principal
   if (await findUserRow(transaction, organizationId, { email })) throw conflict(takenUserName)
-  const isTaken = (await findPersonId(transaction, email)) !== null
-  if (!isTaken && (await isOnlyHere(transaction, acting, { organizationId, personId: row.personId }))) {
-    return updateEmail(transaction, row.personId, email)
-  }
   await giveToPerson(transaction, acting, row, await findOrInsertPerson(transaction, acting, email))
 }
 
 const longestExternalId = 500
-const mostAttributeBytes = 65_536
+const mostAttributeBytes = 16_384
 /** What has a place of its own, or is not kept: a member of several organizations has one password, which none of them sets. */
 const notAttributes = new Set([
   'schemas',
