@@ -5,6 +5,7 @@ import type {
   CreateTokenMutation,
   DeleteTokenMutation,
   EndSessionMutation,
+  GroupFragment,
   IntegrationTokenFragment,
   MemberFragment,
   OrganizationFragment,
@@ -12,6 +13,7 @@ import type {
   RefusalFragment,
   RegenerateTokenMutation,
   SessionFragment,
+  SetGroupRoleMutation,
   SignInMutation,
   SwitchOrganizationMutation,
   TokenRoleFragment,
@@ -28,10 +30,12 @@ export type {
   CredentialKind,
   DeleteTokenInput,
   EndSessionInput,
+  GroupRole,
   IntegrationTokenFilter,
   IntegrationTokenSort,
   OrganizationRole,
   RegenerateTokenInput,
+  SetGroupRoleInput,
   SignInInput,
   TokenRoleKind,
   TokenStatus,
@@ -63,6 +67,8 @@ export type PageInfo = PageInfoFragment
 
 /** Whoever makes the calls, told apart by `__typename`. */
 export type Viewer = ViewerQuery['viewer']
+/** A group of the organization's identity provider, and what it makes of its members. */
+export type Group = GroupFragment
 /** A member, by session or access token. */
 export type MemberViewer = Extract<Viewer, { __typename: 'MemberViewer' }>
 /** An integration token, by its own secret. */
@@ -93,3 +99,5 @@ export type SwitchOrganizationResult = SwitchOrganizationMutation['switchOrganiz
 export type EndSessionResult = EndSessionMutation['endSession']
 /** What `changePassword` answers. */
 export type ChangePasswordResult = ChangePasswordMutation['changePassword']
+/** What `setGroupRole` answers. */
+export type SetGroupRoleResult = SetGroupRoleMutation['setGroupRole']
