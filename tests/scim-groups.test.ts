@@ -192,6 +192,35 @@ describe('a group', () => {
     expect(await members()).toEqual([])
   })
 
+  it('is changed by one of those that change one version of it at once', async () => {
+    const members = [await scim.user({ userName: newAddress() }), await scim.user({ userName: newAddress() })]
+    for (let round = 0; round < 5; round++) {
+      const path = `/Groups/${await newGroup()}`
+      const headers = { 'if-match': (await scim.get(path)).headers.get('etag') ?? '' }
+      const answers = await Promise.all(
+        members.flatMap((value) => {
+          const add = [{ op: 'add', path: 'members', value: [{ value }] }]
+          return [scim.patch(path, add, headers), scim.patch(path, add, headers)]
+        }),
+      )
+      expect(answers.map(({ status }) => status).sort()).toEqual([204, 412, 412, 412])
+    }
+  })
+
+  it('gives the role that follows in the end, however its members and its mapping change at once', async () => {
+    for (let round = 0; round < 5; round++) {
+      const id = await scim.user({ userName: newAddress() })
+      const [left, joined] = [await newGroup([id]), await newGroup()]
+      await map(left, 'SUPER_ADMIN')
+      await Promise.all([
+        scim.patch(`/Groups/${left}`, [{ op: 'remove', path: 'members' }]),
+        scim.patch(`/Groups/${joined}`, [{ op: 'add', path: 'members', value: [{ value: id }] }]),
+        map(joined, 'POWER_USER'),
+      ])
+      expect(await roleOf(id)).toBe('POWER_USER')
+    }
+  })
+
   it('is listed for super admins, with its role and how many are in it', async () => {
     const id = await newGroup([await scim.user({ userName: newAddress() })])
     await map(id, 'POWER_USER')

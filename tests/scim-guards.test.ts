@@ -101,8 +101,12 @@ describe('a role', () => {
       roleFromGroups: false,
     }
     const id = (await scim.post('/Users', claims)).body.id ?? ''
-    await scim.put(`/Users/${id}`, { ...claims, id })
-    await scim.patch(`/Users/${id}`, [{ op: 'add', value: { roles: [{ value: role }], role } }])
+    expect((await scim.put(`/Users/${id}`, { ...claims, id, title: 'Put' })).status).toBe(200)
+    expect(await standingOf(id)).toMatchObject({ role: 'MEMBER' })
+    const patched = await scim.patch(`/Users/${id}`, [
+      { op: 'add', value: { roles: [{ value: role, type: 'again' }], role, roleFromGroups: false } },
+    ])
+    expect(patched.status).toBe(200)
     await scim.patch(`/Users/${id}`, [{ op: 'replace', path: 'role', value: role }])
     expect(
       (await scim.patch(`/Users/${id}`, [{ op: 'add', path: 'groups', value: [{ value: group }] }])).body,

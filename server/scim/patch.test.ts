@@ -121,7 +121,7 @@ describe('an operation', () => {
     ],
     [
       'ignores what cannot be changed, without a path',
-      { op: 'replace', value: { id: 'mem_2', meta: {}, title: 'B' } },
+      { op: 'replace', value: { id: 'mem_2', meta: {}, nosuch: 'x', title: 'B' } },
       { title: 'B' },
     ],
     ['removes nothing where nothing is selected', { op: 'remove', path: 'emails[type eq "none"]' }, {}],

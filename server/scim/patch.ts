@@ -61,8 +61,8 @@ function apply(resource: Json, { name, path, value }: Operation, scope: NameScop
   if (!isJson(value)) throw invalid('invalidValue', 'Without a “path”, the “value” is an object of attributes.')
   for (const [key, part] of Object.entries(value)) {
     const target = parsePath(key, scope)
-    // Such as the group's own id, which Okta sends along.
-    if (isReadOnly(target)) continue
+    // Such as the group's own id, which Okta sends along; and what no schema has, as in a resource that is sent whole.
+    if (isReadOnly(target) || isUnknown(target)) continue
     applyAt(resource, name, target, part)
   }
 }
@@ -70,11 +70,13 @@ function apply(resource: Json, { name, path, value }: Operation, scope: NameScop
 const isReadOnly = ({ keys, attribute }: TargetPath) =>
   attribute?.readOnly === true || keys[0] === 'meta' || keys[0] === 'groups'
 
+const isUnknown = ({ keys, attribute }: TargetPath) => !attribute && !keys[0].includes(':')
+
 function applyAt(resource: Json, name: OperationName, target: TargetPath, value: unknown): void {
   const { keys, attribute, selection } = target
   const where = keys.join('.')
   if (isReadOnly(target)) throw invalid('mutability', `“${where}” cannot be changed.`)
-  if (!attribute && !keys[0].includes(':')) throw invalid('invalidPath', `There is no attribute “${where}”.`)
+  if (isUnknown(target)) throw invalid('invalidPath', `There is no attribute “${where}”.`)
   const holders = holdersOf(resource, keys, name !== 'remove')
   const key = keys.at(-1) ?? ''
   for (const holder of holders) {
