@@ -33,6 +33,8 @@ interface Token {
   role: TokenRole
   enabled: boolean
   deleted: boolean
+  /** The service account that made it. */
+  maker: Token | null
   /** Every secret that it ever had, the latest last. */
   secrets: { secret: string; accepted: boolean }[]
 }
@@ -219,7 +221,14 @@ async function take(taken: Step): Promise<Answer> {
       }
       case 'updateToken': {
         const { label, enabled } = taken
-        const input = { id: idOf(taken.token), ...(label !== null && { label }), ...(enabled !== null && { enabled }) }
+        // Whether a SCIM token has been used lately is written behind, and no matter of the model.
+        const force = true
+        const input = {
+          id: idOf(taken.token),
+          ...(label !== null && { label }),
+          ...(enabled !== null && { enabled }),
+          force,
+        }
         return { outcome: (await client.updateToken({ input })).updateToken.__typename }
       }
       case 'regenerateToken': {
@@ -229,7 +238,9 @@ async function take(taken: Step): Promise<Answer> {
         return { outcome: regenerateToken.__typename, secret: regenerateToken.secret }
       }
       case 'deleteToken':
-        return { outcome: (await client.deleteToken({ input: { id: idOf(taken.token) } })).deleteToken.__typename }
+        return {
+          outcome: (await client.deleteToken({ input: { id: idOf(taken.token), force: true } })).deleteToken.__typename,
+        }
       case 'resetAccessToken': {
         const { resetAccessToken } = await client.resetAccessToken()
         return { outcome: resetAccessToken.__typename, secret: resetAccessToken.secret }
@@ -278,17 +289,18 @@ function predict(taken: Step): Prediction {
 
   switch (taken.does) {
     case 'createToken': {
-      const isServiceAccount = who.kind === 'token' && who.token.role === 'role_service_account'
-      if (!isAdmin(who) && !isServiceAccount) return { outcome: 'FORBIDDEN' }
+      if (!isAdmin(who) && !isServiceAccount(who)) return { outcome: 'FORBIDDEN' }
       const { role } = taken
-      if (role === 'role_none' || (isServiceAccount && role !== 'role_ci')) return { outcome: 'InvalidInput' }
+      if (role === 'role_none' || (isServiceAccount(who) && role !== 'role_ci')) return { outcome: 'InvalidInput' }
       const organization = organizationOf(who)
       if (isTaken(organization, taken.label, null)) return { outcome: 'LabelTaken' }
       return {
         outcome: 'CreateTokenPayload',
         apply: ({ tokenId = '', secret = '' }) => {
           const secrets = [{ secret, accepted: true }]
-          tokens.push({ id: tokenId, organization, label: taken.label, role, enabled: true, deleted: false, secrets })
+          const maker = who.kind === 'token' ? who.token : null
+          const { label } = taken
+          tokens.push({ id: tokenId, organization, label, role, enabled: true, deleted: false, maker, secrets })
         },
       }
     }
@@ -317,9 +329,9 @@ function predict(taken: Step): Prediction {
       }
     }
     case 'deleteToken': {
-      if (!isAdmin(who)) return { outcome: 'FORBIDDEN' }
+      if (!isAdmin(who) && !isServiceAccount(who)) return { outcome: 'FORBIDDEN' }
       const token = findToken(taken.token, who)
-      if (!token) return { outcome: 'TokenNotFound' }
+      if (!token || (who.kind === 'token' && token.maker !== who.token)) return { outcome: 'TokenNotFound' }
       return { outcome: 'DeleteTokenPayload', apply: () => Object.assign(token, { deleted: true }) }
     }
     case 'resetAccessToken': {
@@ -386,6 +398,8 @@ const isAccepted = ({ enabled, deleted }: Token, { accepted }: Token['secrets'][
 function isAdmin(who: Who): boolean {
   return who.kind === 'member' && (who.member.role === 'OWNER' || who.member.role === 'SUPER_ADMIN')
 }
+
+const isServiceAccount = (who: Who) => who.kind === 'token' && who.token.role === 'role_service_account'
 
 function organizationOf(who: Who): Organization {
   if (who.kind === 'service') throw new Error('A service belongs to no organization.')
