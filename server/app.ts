@@ -30,8 +30,8 @@ export interface HttpSettings {
 }
 
 /**
- * The server with every address of it, which does not listen yet. A path is compared to the letter: no decoding, no doubled slash and no other case leads to
- * the same place, so that nothing in front of it can be talked around.
+ * The server with every address of it, which does not listen yet. A path is compared to the letter: no decoding, no doubled
+ * slash and no other case leads to the same place, so that nothing in front of it can be talked around.
  */
 export function createHttpServer(
   dependencies: Dependencies,
@@ -98,7 +98,7 @@ export function createHttpServer(
     requests.end(record, {
       method: request.method,
       route: isScim ? scim.routeOf(path) : route ? path : isConsole ? 'console' : null,
-      status: response.destroyed ? null : response.statusCode,
+      status: response.destroyed && !response.writableFinished ? null : response.statusCode,
       ipAddress,
     })
   }

@@ -55,7 +55,6 @@ export interface Action {
 }
 
 interface NewEvent {
-  organizationId: OrganizationId
   action: AuditAction
   /** As they are called now: the log keeps it when the name changes or goes. */
   actor: Target
@@ -77,20 +76,21 @@ interface Sources {
 export async function recordEvent(
   transaction: Transaction,
   sources: Sources,
-  { organizationId, action, actor, origin, target }: NewEvent,
+  { organizationId, ...event }: NewEvent & { organizationId: OrganizationId },
 ): Promise<void> {
-  const event = {
-    id: createId('event', sources),
-    action,
-    actor: actor.name,
-    actorId: actor.id,
-    target: target?.name ?? null,
-    targetId: target?.id ?? null,
-    ipAddress: origin.ipAddress,
-    userAgent: origin.userAgent?.slice(0, 300) ?? null,
-  }
-  await appendEvents(transaction, sources, { organizationId, events: [event] })
+  await appendEvents(transaction, sources, { organizationId, events: [madeOf(event, sources)] })
 }
+
+const madeOf = ({ action, actor, origin, target }: NewEvent, sources: Sources): PastEvent => ({
+  id: createId('event', sources),
+  action,
+  actor: actor.name,
+  actorId: actor.id,
+  target: target?.name ?? null,
+  targetId: target?.id ?? null,
+  ipAddress: origin.ipAddress,
+  userAgent: origin.userAgent?.slice(0, 300) ?? null,
+})
 
 const mostAtOnce = 1_000
 
@@ -101,16 +101,8 @@ export async function recordActions(
   actions: readonly Action[],
 ): Promise<void> {
   const { principal, origin } = acting
-  const events = actions.map(({ action, target }) => ({
-    id: createId('event', acting),
-    action,
-    actor: principal.name,
-    actorId: principalId(principal),
-    target: target.name,
-    targetId: target.id,
-    ipAddress: origin.ipAddress,
-    userAgent: origin.userAgent?.slice(0, 300) ?? null,
-  }))
+  const actor = actorOf(principal)
+  const events = actions.map((action) => madeOf({ ...action, actor, origin }, acting))
   for (let at = 0; at < events.length; at += mostAtOnce) {
     const { organizationId } = principal
     await appendEvents(transaction, acting, { organizationId, events: events.slice(at, at + mostAtOnce) })
@@ -190,8 +182,10 @@ export async function recordAction(
   await recordEvent(transaction, acting, {
     organizationId: principal.organizationId,
     action,
-    actor: { name: principal.name, id: principalId(principal) },
+    actor: actorOf(principal),
     origin,
     target,
   })
 }
+
+const actorOf = (principal: OrganizationPrincipal): Target => ({ name: principal.name, id: principalId(principal) })

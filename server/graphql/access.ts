@@ -10,11 +10,9 @@ import {
   isEnumType,
 } from 'graphql'
 import { z } from 'zod'
-import { recordAction } from '../audit/record-event.ts'
-import { withOrganization } from '../database/with-organization.ts'
-import type { Acting } from '../dependencies.ts'
+import { recordDenial } from '../audit/record-denial.ts'
 import { Fault } from '../fault.ts'
-import { type Principal, principalId } from '../identity/principal.ts'
+import type { Principal } from '../identity/principal.ts'
 import { type OrganizationRole, organizationRoles } from '../organizations/roles.ts'
 import { Refusal } from '../refusal.ts'
 import type { Context } from './context.ts'
@@ -143,18 +141,6 @@ export async function refuseAccess(
   if (!principal) throw unauthenticated(context)
   await recordDenial({ ...context, principal }, name)
   throw new Fault('FORBIDDEN', words(principal))
-}
-
-/** In the organization’s own log; a service, which has none, is in the operator’s only. */
-export async function recordDenial(acting: Acting<Principal>, name: string): Promise<void> {
-  const { principal } = acting
-  if (principal.kind !== 'service') {
-    await withOrganization(acting.database, principal, (transaction) =>
-      recordAction(transaction, { ...acting, principal }, 'access.denied', { name, id: null }),
-    )
-  }
-  const { log, origin } = acting
-  log.warn({ request: origin.request?.id, principal: principalId(principal), field: name }, 'access denied')
 }
 
 function unauthenticated({ credentialRefused }: Context): Fault {

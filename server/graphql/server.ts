@@ -8,13 +8,13 @@ import {
   type Plugin,
   processRegularResult,
 } from 'graphql-yoga'
+import { recordDenial } from '../audit/record-denial.ts'
 import type { Dependencies } from '../dependencies.ts'
 import { Fault } from '../fault.ts'
 import type { Answer } from '../http/answer.ts'
 import { readBody } from '../http/body.ts'
 import { readCredential, type SessionCookies } from '../http/credential.ts'
 import { authenticate, type RequestOrigin } from '../identity/principal.ts'
-import { recordDenial } from './access.ts'
 import type { Context, SessionCookie } from './context.ts'
 import { explainRequests } from './explain-requests.ts'
 import { guardIntrospection } from './exploring.ts'

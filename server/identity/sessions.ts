@@ -1,4 +1,5 @@
-import { recordAction, recordEvent } from '../audit/record-event.ts'
+import { recordDenial } from '../audit/record-denial.ts'
+import { recordEvent } from '../audit/record-event.ts'
 import { inEachOrganization, moveTo, type Transaction, withOrganization } from '../database/with-organization.ts'
 import type { Acting } from '../dependencies.ts'
 import { Fault } from '../fault.ts'
@@ -109,11 +110,9 @@ export async function requireSession(
   acting: Acting<MemberPrincipal>,
   { field, words }: { field: string; words: string },
 ): Promise<{ session: SessionId; expiresAt: Date }> {
-  const { database, principal } = acting
-  if ('session' in principal.by) return principal.by
-  await withOrganization(database, principal, (transaction) =>
-    recordAction(transaction, acting, 'access.denied', { name: field, id: null }),
-  )
+  const { by } = acting.principal
+  if ('session' in by) return by
+  await recordDenial(acting, field)
   throw new Fault('FORBIDDEN', words)
 }
 

@@ -37,7 +37,7 @@ export async function introspect(
     if (!service.permissions.includes('tokens:verify')) {
       return refuse(response, 403, 'insufficient_scope', 'This service may not verify tokens: it lacks tokens:verify.')
     }
-    await countVerifications({ ...dependencies, principal: service }, 1)
+    await countVerifications({ limits: dependencies.limits, principal: service }, 1)
     const accepted = judge(dependencies, presented, parameters.usedFrom)
     answerJson(response, 200, accepted ? describe(accepted) : { active: false })
   } catch (error) {

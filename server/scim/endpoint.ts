@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { recordAction } from '../audit/record-event.ts'
+import { recordDenial } from '../audit/record-denial.ts'
 import { isUnavailable } from '../database/unavailable.ts'
-import { withOrganization } from '../database/with-organization.ts'
 import type { Dependencies } from '../dependencies.ts'
 import { type Answer, answerAndClose, answerJson } from '../http/answer.ts'
 import { BodyRefused, CallerGone, readBody } from '../http/body.ts'
@@ -151,12 +150,8 @@ async function requireProvisioning(
     const challenge = secret === null ? '' : ', error="invalid_token"'
     throw new ScimError(401, detail, { headers: { 'www-authenticate': `Bearer realm="latchkey"${challenge}` } })
   }
-  if (principal.kind !== 'service') {
-    if (mayProvision(principal)) return { ...dependencies, principal, origin, base }
-    await withOrganization(dependencies.database, principal, (transaction) =>
-      recordAction(transaction, { ...dependencies, principal, origin }, 'access.denied', { name: 'scim', id: null }),
-    )
-  }
+  if (principal.kind !== 'service' && mayProvision(principal)) return { ...dependencies, principal, origin, base }
+  await recordDenial({ ...dependencies, principal, origin }, 'scim')
   throw new ScimError(
     403,
     'Provisioning takes an integration token with the role SCIM, or the access token of an owner or a super admin.',
