@@ -98,7 +98,7 @@ export function createHttpServer(
     requests.end(record, {
       method: request.method,
       route: isScim ? scim.routeOf(path) : route ? path : isConsole ? 'console' : null,
-      status: response.destroyed && !response.writableFinished ? null : response.statusCode,
+      status: response.destroyed ? null : response.statusCode,
       ipAddress,
     })
   }

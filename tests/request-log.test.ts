@@ -121,6 +121,26 @@ describe('the log', () => {
     expect(warnings.map((line) => JSON.parse(line).status)).toEqual([404])
   })
 
+  it('tells of a stream that the server ended as answered', async () => {
+    const instance = await world.startInstance()
+    const stream = await fetch(`${instance.url}/graphql`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'text/event-stream',
+        authorization: `Bearer ${world.service.secret}`,
+        connection: 'close',
+      },
+      body: JSON.stringify({ query: 'subscription { tokenInvalidations { sequence } }' }),
+    })
+    await instance.dependencies.invalidations.close()
+    await stream.text()
+    await expect
+      .poll(ends)
+      .toMatchObject([{ level: levels.info, status: 200, operations: ['tokenInvalidations'], msg: 'answered' }])
+    await instance.close()
+  })
+
   it('tells of a caller who hung up', async () => {
     const socket = connect(Number(new URL(world.url).port), '127.0.0.1')
     socket.write(
