@@ -8,7 +8,7 @@ import { pino } from 'pino'
 import { createHttpServer } from '../server/app.ts'
 import { startEmbeddedDatabase } from '../server/database/embedded.ts'
 import { migrateDatabase } from '../server/database/migrate.ts'
-import { trustedProxies } from '../server/http/client-address.ts'
+import { readNetworks } from '../server/http/client-address.ts'
 import { builtConsole } from '../server/http/console.ts'
 import type { OrganizationId } from '../server/identifiers.ts'
 import { signIn } from '../server/identity/service.ts'
@@ -59,7 +59,7 @@ export async function openLaboratory(): Promise<Laboratory> {
       const server = createHttpServer(dependencies, {
         publicUrl: new URL('http://127.0.0.1'),
         corsOrigins: [],
-        trustedProxies: trustedProxies([]),
+        trustedProxies: readNetworks([]),
         consoleDirectory: builtConsole,
       })
       server.listen(0, '127.0.0.1')

@@ -1,6 +1,6 @@
 import type { BlockList } from 'node:net'
 import { z } from 'zod'
-import { trustedProxies } from './http/client-address.ts'
+import { readNetworks } from './http/client-address.ts'
 import { defaultRateLimits, type RateLimitSettings } from './rate-limit-settings.ts'
 
 export const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug'] as const
@@ -22,6 +22,7 @@ export interface Config {
   tokenPrefix: string
   rateLimits: RateLimitSettings
   expiredTokenRetentionDays: number
+  webhookNetworks: BlockList
   dataDirectory: string
   bootstrap: { organization: string; email: string; password: string } | null
 }
@@ -42,6 +43,14 @@ const wholeNumber = (least: number, most: number) =>
     .transform(Number)
     .refine((number) => number >= least && number <= most, `is not a whole number from ${least} to ${most}`)
 const limit = (fallback: number) => wholeNumber(0, 1_000_000).default(fallback)
+const networks = list.default([]).transform((blocks, context) => {
+  try {
+    return readNetworks(blocks)
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'cannot be read' })
+    return z.NEVER
+  }
+})
 const isWebAddress = (text: string) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
 
 const settings = z.object({
@@ -66,16 +75,7 @@ const settings = z.object({
     .transform(([current = '', ...former]): [string, ...string[]] => [current, ...former])
     .optional(),
   PUBLIC_URL: z.string().refine(isWebAddress, 'is not an http:// or https:// address').optional(),
-  TRUST_PROXY: list
-    .transform((blocks, context) => {
-      try {
-        return trustedProxies(blocks)
-      } catch (error) {
-        context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'cannot be read' })
-        return z.NEVER
-      }
-    })
-    .optional(),
+  TRUST_PROXY: networks,
   CORS_ORIGINS: list
     .refine(
       (origins) => origins.every((text) => isWebAddress(text) && new URL(text).origin === text),
@@ -93,6 +93,7 @@ const settings = z.object({
   TOKEN_CREATION_LIMIT: limit(defaultRateLimits.secrets),
   VERIFICATION_LIMIT: limit(defaultRateLimits.verifications),
   EXPIRED_TOKEN_RETENTION_DAYS: wholeNumber(0, 36_500).default(90),
+  WEBHOOK_NETWORKS: networks,
   DATA_DIRECTORY: z.string().min(1, 'is empty').default('.data'),
   BOOTSTRAP_ORGANIZATION: z.string().optional(),
   BOOTSTRAP_EMAIL: z.string().optional(),
@@ -124,7 +125,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     databaseConnections: data.DATABASE_CONNECTIONS,
     serverKeys: data.LATCHKEY_SECRET ?? null,
     publicUrl: new URL(data.PUBLIC_URL ?? `http://${host}:${data.PORT}`),
-    trustedProxies: data.TRUST_PROXY ?? trustedProxies([]),
+    trustedProxies: data.TRUST_PROXY,
     corsOrigins: data.CORS_ORIGINS,
     graphiql: data.GRAPHIQL === 'on',
     logLevel: data.LOG_LEVEL,
@@ -136,6 +137,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       verifications: data.VERIFICATION_LIMIT,
     },
     expiredTokenRetentionDays: data.EXPIRED_TOKEN_RETENTION_DAYS,
+    webhookNetworks: data.WEBHOOK_NETWORKS,
     dataDirectory: data.DATA_DIRECTORY,
     bootstrap: readBootstrap(data),
   }

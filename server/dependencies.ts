@@ -7,6 +7,8 @@ import type { OrganizationPrincipal, Origin, Principal } from './identity/princi
 import type { RateLimits } from './rate-limits.ts'
 import type { Invalidations } from './tokens/invalidation.ts'
 import type { Digester } from './tokens/secret.ts'
+import type { ReceiverAddresses } from './webhooks/receiver-address.ts'
+import type { SigningSecrets } from './webhooks/signing-secret.ts'
 
 export type Clock = () => Date
 export type RandomBytes = (size: number) => Buffer
@@ -23,6 +25,8 @@ export interface Dependencies {
   credentials: CredentialLookup
   lastUse: LastUse
   invalidations: Invalidations
+  signingSecrets: SigningSecrets
+  receiverAddresses: ReceiverAddresses
   log: Logger
 }
 

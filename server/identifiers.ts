@@ -12,6 +12,8 @@ const prefixes = {
   service: 'srv',
   event: 'evt',
   group: 'grp',
+  webhook: 'whk',
+  webhookDelivery: 'dlv',
 } as const
 
 type Kind = keyof typeof prefixes
@@ -27,6 +29,8 @@ export type SessionId = Id<'session'>
 export type ServiceId = Id<'service'>
 export type EventId = Id<'event'>
 export type GroupId = Id<'group'>
+export type WebhookId = Id<'webhook'>
+export type WebhookDeliveryId = Id<'webhookDelivery'>
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
 const suffix = '[0-7][0-9a-hjkmnp-tv-z]{25}'
@@ -42,6 +46,8 @@ const patterns: Record<Kind, RegExp> = {
   service: patternOf(prefixes.service),
   event: patternOf(prefixes.event),
   group: patternOf(prefixes.group),
+  webhook: patternOf(prefixes.webhook),
+  webhookDelivery: patternOf(prefixes.webhookDelivery),
 }
 
 export function createId<K extends Kind>(

@@ -43,6 +43,7 @@ export async function openConfigured(config: Config, options: OpeningOptions): P
       formerServerKeys,
       tokenPrefix: config.tokenPrefix,
       rateLimits: config.rateLimits,
+      webhookNetworks: config.webhookNetworks,
       log: options.log,
     })
     return {

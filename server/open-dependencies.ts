@@ -1,4 +1,5 @@
 import { randomBytes as systemRandomBytes } from 'node:crypto'
+import { BlockList } from 'node:net'
 import type { Logger } from 'pino'
 import { openDatabase } from './database/pool.ts'
 import type { Clock, Dependencies, RandomBytes } from './dependencies.ts'
@@ -9,6 +10,8 @@ import { defaultRateLimits, type RateLimitSettings } from './rate-limit-settings
 import { createRateLimits } from './rate-limits.ts'
 import { createInvalidations } from './tokens/invalidation.ts'
 import { createDigester } from './tokens/secret.ts'
+import { createReceiverAddresses, type Lookup } from './webhooks/receiver-address.ts'
+import { createSigningSecrets } from './webhooks/signing-secret.ts'
 
 export interface DependencySettings {
   /** Of a database that is migrated. */
@@ -20,6 +23,10 @@ export interface DependencySettings {
   tokenPrefix: string
   log: Logger
   rateLimits?: RateLimitSettings
+  /** Where webhooks may lead besides the public internet: nowhere, unless it is said. */
+  webhookNetworks?: BlockList
+  /** Finds the addresses of a webhook's host; the system's own unless another is given. */
+  lookup?: Lookup
   /** bcrypt's, as a power of two. */
   passwordCost?: number
   now?: Clock
@@ -35,6 +42,8 @@ export async function openDependencies({
   tokenPrefix: prefix,
   log,
   rateLimits = defaultRateLimits,
+  webhookNetworks: allowedNetworks = new BlockList(),
+  lookup,
   passwordCost: cost = 12,
   now = () => new Date(),
   randomBytes = systemRandomBytes,
@@ -53,6 +62,8 @@ export async function openDependencies({
     passwords: createPasswords({ serverKey, formerServerKeys, cost }),
     limits: createRateLimits({ database, digester }, rateLimits),
     credentials: createCredentialLookup(database),
+    signingSecrets: createSigningSecrets({ serverKey, formerServerKeys, randomBytes }),
+    receiverAddresses: createReceiverAddresses({ allowedNetworks, lookup }),
     log,
     async close() {
       await invalidations.close()

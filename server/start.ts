@@ -9,6 +9,7 @@ import { openConfigured } from './open-configured.ts'
 import { bootstrap, type FirstAccess, generatePassword } from './organizations/bootstrap.ts'
 import { OperatorError, readUsage, type Usage } from './organizations/operator.ts'
 import { startRetention } from './tokens/retention.ts'
+import { startDeliveries } from './webhooks/delivery.ts'
 
 export interface Running {
   /** Where it listens, as this machine reaches it. */
@@ -36,13 +37,14 @@ export async function start(
       // Not before it listens: where the port is taken, nobody would ever be shown the password.
       const firstAccess = await openFirst(dependencies, config)
       const stopRetention = startRetention(dependencies, { retentionDays: config.expiredTokenRetentionDays })
+      const stopDeliveries = startDeliveries(dependencies)
       return {
         address: addressOf(server, config),
         firstAccess,
         usage: await readUsage(dependencies),
         async close() {
           stopRetention()
-          await drain(server, dependencies)
+          await Promise.all([drain(server, dependencies), stopDeliveries()])
           await close()
         },
       }

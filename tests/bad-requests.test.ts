@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers'
 import { unwrap } from '@latchkey/sdk'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createHttpServer } from '../server/app.ts'
-import { trustedProxies } from '../server/http/client-address.ts'
+import { readNetworks } from '../server/http/client-address.ts'
 import { addService } from '../server/identity/services.ts'
 import { json, openRawRequests, type RawRequests } from './raw-requests.ts'
 import { openWorld } from './world.ts'
@@ -662,7 +662,7 @@ describe('a request that does not come to its end', () => {
     const server = createHttpServer(api.world.dependencies, {
       publicUrl: new URL(api.world.url),
       corsOrigins: [],
-      trustedProxies: trustedProxies([]),
+      trustedProxies: readNetworks([]),
     })
     expect(server.requestTimeout).toBe(30_000)
   })

@@ -9,7 +9,7 @@ const found: string[] = []
 
 /** The same dependencies, which from now on remember every secret that they issue and every password that is set. */
 export function watchIssuing<D extends Dependencies>(dependencies: D): D {
-  const { digester, passwords: hashing } = dependencies
+  const { digester, passwords: hashing, signingSecrets } = dependencies
   const remember = <T extends { secret: string }>(issued: T): T => {
     secrets.add(issued.secret)
     return issued
@@ -26,6 +26,16 @@ export function watchIssuing<D extends Dependencies>(dependencies: D): D {
       hash(password) {
         passwords.add(password)
         return hashing.hash(password)
+      },
+    },
+    signingSecrets: {
+      ...signingSecrets,
+      issue() {
+        const secret = signingSecrets.issue()
+        const text = secret.slice('whsec_'.length)
+        // Of random bytes in base64, which the search for the other secrets would not know: as text, and as the bytes.
+        passwords.add(text).add(Buffer.from(text, 'base64').toString('latin1'))
+        return secret
       },
     },
   }

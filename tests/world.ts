@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import { inject } from 'vitest'
 import { createHttpServer, type HttpSettings } from '../server/app.ts'
 import type { Dependencies } from '../server/dependencies.ts'
-import { trustedProxies } from '../server/http/client-address.ts'
+import { readNetworks } from '../server/http/client-address.ts'
 import type { OrganizationId } from '../server/identifiers.ts'
 import { signIn } from '../server/identity/service.ts'
 import { addService } from '../server/identity/services.ts'
@@ -198,7 +198,7 @@ export async function serve(
   const settings: HttpSettings = {
     publicUrl: new URL(publicUrl),
     corsOrigins,
-    trustedProxies: trustedProxies(proxies),
+    trustedProxies: readNetworks(proxies),
     graphiql,
     ...(consoleDirectory !== undefined && { consoleDirectory }),
   }

@@ -3,43 +3,61 @@ import type {
   AuditEventFragment,
   ChangePasswordMutation,
   CreateTokenMutation,
+  CreateWebhookMutation,
   DeleteTokenMutation,
+  DeleteWebhookMutation,
   EndSessionMutation,
   GroupFragment,
   IntegrationTokenFragment,
   MemberFragment,
   OrganizationFragment,
   PageInfoFragment,
+  RedeliverWebhookMutation,
   RefusalFragment,
   RegenerateTokenMutation,
+  RegenerateWebhookSecretMutation,
   SessionFragment,
   SetGroupRoleMutation,
   SignInMutation,
   SwitchOrganizationMutation,
+  TestWebhookMutation,
   TokenRoleFragment,
   TokenSecretFragment,
   TokenVerificationFragment,
   UpdateTokenMutation,
+  UpdateWebhookMutation,
   ViewerQuery,
+  WebhookAttemptFragment,
+  WebhookDeliveryFragment,
+  WebhookFragment,
 } from './generated.ts'
 
 export type {
   AuditEventFilter,
   ChangePasswordInput,
   CreateTokenInput,
+  CreateWebhookInput,
   CredentialKind,
   DeleteTokenInput,
+  DeleteWebhookInput,
   EndSessionInput,
   GroupRole,
   IntegrationTokenFilter,
   IntegrationTokenSort,
   OrganizationRole,
+  RedeliverWebhookInput,
   RegenerateTokenInput,
+  RegenerateWebhookSecretInput,
   SetGroupRoleInput,
   SignInInput,
+  TestWebhookInput,
   TokenRoleKind,
   TokenStatus,
   UpdateTokenInput,
+  UpdateWebhookInput,
+  WebhookDeliveryFilter,
+  WebhookDeliveryStatus,
+  WebhookEventType,
 } from './generated.ts'
 
 // Every instant in these is an RFC 3339 string in UTC with milliseconds, as it came over the wire: `new Date(at)` reads it.
@@ -60,6 +78,12 @@ export type Member = MemberFragment
 export type Session = SessionFragment
 /** Something that was done in the organization. */
 export type AuditEvent = AuditEventFragment
+/** An address that is told what happens to the organization's tokens. Its secret is not in it. */
+export type Webhook = WebhookFragment
+/** One event on its way to one webhook, with every time that it was sent. */
+export type WebhookDelivery = WebhookDeliveryFragment
+/** One sending of an event to a webhook. */
+export type WebhookAttempt = WebhookAttemptFragment
 /** The answer about a presented token: `active` alone is told where it is not to be accepted. */
 export type TokenVerification = TokenVerificationFragment
 /** Where a page stands among the others. */
@@ -101,3 +125,15 @@ export type EndSessionResult = EndSessionMutation['endSession']
 export type ChangePasswordResult = ChangePasswordMutation['changePassword']
 /** What `setGroupRole` answers. */
 export type SetGroupRoleResult = SetGroupRoleMutation['setGroupRole']
+/** What `createWebhook` answers. */
+export type CreateWebhookResult = CreateWebhookMutation['createWebhook']
+/** What `updateWebhook` answers. */
+export type UpdateWebhookResult = UpdateWebhookMutation['updateWebhook']
+/** What `regenerateWebhookSecret` answers. */
+export type RegenerateWebhookSecretResult = RegenerateWebhookSecretMutation['regenerateWebhookSecret']
+/** What `deleteWebhook` answers. */
+export type DeleteWebhookResult = DeleteWebhookMutation['deleteWebhook']
+/** What `testWebhook` answers. */
+export type TestWebhookResult = TestWebhookMutation['testWebhook']
+/** What `redeliverWebhook` answers. */
+export type RedeliverWebhookResult = RedeliverWebhookMutation['redeliverWebhook']

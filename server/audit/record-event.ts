@@ -2,9 +2,11 @@ import { eq, sql } from 'drizzle-orm'
 import { auditEvents, auditHeads } from '../database/tables.ts'
 import type { Transaction } from '../database/with-organization.ts'
 import type { Clock, RandomBytes } from '../dependencies.ts'
-import { createId, type OrganizationId } from '../identifiers.ts'
+import { createId, isId, type OrganizationId } from '../identifiers.ts'
 import { type OrganizationPrincipal, type Origin, principalId } from '../identity/principal.ts'
 import type { Digester } from '../tokens/secret.ts'
+import { isRecordedType } from '../webhooks/event-types.ts'
+import { putIntoOutbox } from '../webhooks/outbox.ts'
 import { hashOf, linkAfter } from './chain.ts'
 
 /** Every action that the log can hold. */
@@ -40,6 +42,14 @@ export const auditActions = [
   'token.regenerated',
   'token.retired_secret_used',
   'token.updated',
+  'webhook.created',
+  'webhook.deleted',
+  'webhook.disabled',
+  'webhook.enabled',
+  'webhook.redelivered',
+  'webhook.secret_regenerated',
+  'webhook.tested',
+  'webhook.updated',
 ] as const
 export type AuditAction = (typeof auditActions)[number]
 
@@ -69,16 +79,30 @@ interface Sources {
 }
 
 /**
- * Commits with the transaction of what it records, so that neither is without the other. From here to its end, the
- * organization's other transactions wait before they record theirs: it comes last, after every other lock, so that no two
- * wait for each other.
+ * Commits with the transaction of what it records, so that neither is without the other, and so does what webhooks are told
+ * of it. From here to its end, the organization's other transactions wait before they record theirs: it comes last, after
+ * every other lock but those of webhooks, so that no two wait for each other.
  */
 export async function recordEvent(
   transaction: Transaction,
   sources: Sources,
   { organizationId, ...event }: NewEvent & { organizationId: OrganizationId },
 ): Promise<void> {
-  await appendEvents(transaction, sources, { organizationId, events: [madeOf(event, sources)] })
+  const made = madeOf(event, sources)
+  const at = await appendEvents(transaction, sources, { organizationId, events: [made] })
+  const { action: type, actor, target } = event
+  if (!isRecordedType(type) || !target?.id || !isId('token', target.id)) return
+  const token = { id: target.id, label: target.name }
+  await putIntoOutbox(transaction, sources, { id: made.id, type, organizationId, at, token, actor })
+}
+
+/** Waits for the organization's other transactions to have recorded what they do, and lets none do so before this one ends. */
+export async function lockLog(transaction: Transaction, organizationId: OrganizationId): Promise<void> {
+  await transaction
+    .select({ position: auditHeads.position })
+    .from(auditHeads)
+    .where(eq(auditHeads.organizationId, organizationId))
+    .for('update')
 }
 
 const madeOf = ({ action, actor, origin, target }: NewEvent, sources: Sources): PastEvent => ({
@@ -115,12 +139,15 @@ interface PastEvent
   at?: Date
 }
 
-/** At the end of the organization's chain, in the order given; as many as one statement takes. */
+/**
+ * At the end of the organization's chain, in the order given; as many as one statement takes. Gives the instant of those
+ * that have none of their own.
+ */
 export async function appendEvents(
   transaction: Transaction,
   { digester }: Pick<Sources, 'digester'>,
   { organizationId, events }: { organizationId: OrganizationId; events: readonly PastEvent[] },
-): Promise<void> {
+): Promise<Date> {
   const own = eq(auditHeads.organizationId, organizationId)
   const now = sql<Date>`now()::timestamptz(3)`.mapWith(auditEvents.at)
   const [head] = await transaction
@@ -142,6 +169,7 @@ export async function appendEvents(
   // In one statement, since everyone else who records in the organization waits for it.
   const moved = transaction.update(auditHeads).set({ position, link }).where(own).returning()
   await transaction.with(transaction.$with('moved').as(moved)).insert(auditEvents).values(chained)
+  return head.now
 }
 
 /**
@@ -188,4 +216,8 @@ export async function recordAction(
   })
 }
 
-const actorOf = (principal: OrganizationPrincipal): Target => ({ name: principal.name, id: principalId(principal) })
+/** As they are called now. */
+export const actorOf = (principal: OrganizationPrincipal): Target => ({
+  name: principal.name,
+  id: principalId(principal),
+})

@@ -31,8 +31,11 @@ import type {
   ServiceId,
   SessionId,
   TokenId,
+  WebhookDeliveryId,
+  WebhookId,
 } from '../identifiers.ts'
 import type { GroupRole, OrganizationRole } from '../organizations/roles.ts'
+import type { DeliveryStatus, WebhookEventType } from '../webhooks/event-types.ts'
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3 })
@@ -413,6 +416,91 @@ export const auditHeads = pgTable('audit_heads', {
   /** What the first one is: a digest of the events from before the chain. */
   beginning: bytea('beginning').notNull(),
 })
+
+/** Addresses of organizations that are told what happens to their tokens. */
+export const webhooks = pgTable(
+  'webhooks',
+  {
+    id: text('id').$type<WebhookId>().primaryKey(),
+    organizationId: text('organization_id')
+      .$type<OrganizationId>()
+      .notNull()
+      .references(() => organizations.id),
+    url: text('url').notNull(),
+    description: text('description'),
+    eventTypes: text('event_types').array().$type<WebhookEventType[]>().notNull(),
+    enabled: boolean('enabled').notNull().default(true),
+    createdAt: createdAt(),
+    /** Sealed under the server key that `keyId` names, as is the former one: see server/webhooks/signing-secret.ts. */
+    secret: bytea('secret').notNull(),
+    formerSecret: bytea('former_secret'),
+    formerSecretUntil: instant('former_secret_until'),
+    keyId: text('key_id').notNull(),
+    failingSince: instant('failing_since'),
+    lastDeliveredAt: instant('last_delivered_at'),
+    /** The approach and the arrival of expiries before this instant have been told, or were never to be. */
+    expiriesToldUntil: instant('expiries_told_until').notNull().defaultNow(),
+  },
+  (table) => [unique('webhooks_organization_id_id_key').on(table.organizationId, table.id)],
+)
+
+/** The outbox and, once a delivery has ended, the log of it. */
+export const webhookDeliveries = pgTable(
+  'webhook_deliveries',
+  {
+    id: text('id').$type<WebhookDeliveryId>().primaryKey(),
+    organizationId: text('organization_id').$type<OrganizationId>().notNull(),
+    webhookId: text('webhook_id').$type<WebhookId>().notNull(),
+    /** Given under the lock of the organization’s audit chain, so that it is the order in which things happened. */
+    sequence: bigint('sequence', { mode: 'number' }).generatedAlwaysAsIdentity(),
+    /** The id of the event in the audit log, where it is in there. */
+    eventId: text('event_id').$type<EventId>().notNull(),
+    eventType: text('event_type').$type<WebhookEventType>().notNull(),
+    tokenId: text('token_id').$type<TokenId>(),
+    payload: text('payload').notNull(),
+    status: text('status').$type<DeliveryStatus>().notNull().default('PENDING'),
+    createdAt: createdAt(),
+    /** When it is sent next, or is free again for another instance to send. Null for one that has ended, or whose webhook is disabled. */
+    dueAt: instant('due_at').defaultNow(),
+    giveUpAt: instant('give_up_at').notNull(),
+    attempts: integer('attempts').notNull().default(0),
+  },
+  (table) => [
+    unique('webhook_deliveries_organization_id_id_key').on(table.organizationId, table.id),
+    index('webhook_deliveries_sequence').on(table.organizationId, table.webhookId, table.sequence),
+    index('webhook_deliveries_token').on(table.organizationId, table.webhookId, table.tokenId, table.sequence),
+    index('webhook_deliveries_due').on(table.dueAt).where(sql`status = 'PENDING'`),
+    index('webhook_deliveries_ended').on(table.organizationId, table.createdAt).where(sql`status <> 'PENDING'`),
+    check('webhook_deliveries_status', sql`status in ('PENDING', 'DELIVERED', 'FAILED')`),
+    foreignKey({
+      name: 'webhook_deliveries_webhook_fkey',
+      columns: [table.organizationId, table.webhookId],
+      foreignColumns: [webhooks.organizationId, webhooks.id],
+    }).onDelete('cascade'),
+  ],
+)
+
+export const webhookAttempts = pgTable(
+  'webhook_attempts',
+  {
+    organizationId: text('organization_id').$type<OrganizationId>().notNull(),
+    deliveryId: text('delivery_id').$type<WebhookDeliveryId>().notNull(),
+    number: integer('number').notNull(),
+    at: instant('at').notNull(),
+    statusCode: integer('status_code'),
+    /** Null where it succeeded. */
+    problem: text('problem'),
+    durationMilliseconds: integer('duration_milliseconds').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.organizationId, table.deliveryId, table.number] }),
+    foreignKey({
+      name: 'webhook_attempts_delivery_fkey',
+      columns: [table.organizationId, table.deliveryId],
+      foreignColumns: [webhookDeliveries.organizationId, webhookDeliveries.id],
+    }).onDelete('cascade'),
+  ],
+)
 
 /** As the rate limiter's library has them. */
 const counters = {

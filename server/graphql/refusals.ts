@@ -2,6 +2,7 @@ import { NotAMember, SessionNotFound, SignInRefused, TooManyAttempts, WrongPassw
 import { GroupNotFound } from '../organizations/refusals.ts'
 import { type InputIssue, InvalidInput, type Refusal } from '../refusal.ts'
 import { ConfirmationNeeded, IdempotencyKeyReused, LabelTaken, TokenNotFound } from '../tokens/refusals.ts'
+import { DeliveryNotFound, TooManyWebhooks, WebhookNotFound } from '../webhooks/refusals.ts'
 import { builder } from './builder.ts'
 
 const refusal = builder.interfaceRef<Refusal>('Refusal').implement({
@@ -61,6 +62,17 @@ builder.objectType(SessionNotFound, {
   interfaces: [refusal],
 })
 builder.objectType(GroupNotFound, { name: 'GroupNotFound', interfaces: [refusal] })
+builder.objectType(WebhookNotFound, { name: 'WebhookNotFound', interfaces: [refusal] })
+builder.objectType(TooManyWebhooks, {
+  name: 'TooManyWebhooks',
+  description: 'The organization has as many webhooks as it may have.',
+  interfaces: [refusal],
+})
+builder.objectType(DeliveryNotFound, {
+  name: 'DeliveryNotFound',
+  description: 'The same for a delivery that never was, for one whose webhook was deleted, and for one no longer kept.',
+  interfaces: [refusal],
+})
 builder.objectType(WrongPassword, {
   name: 'WrongPassword',
   description: "What was given as the current password is not the caller's.",

@@ -4,12 +4,14 @@ import '../organizations/graphql.ts'
 import '../tokens/graphql.ts'
 import './refusals.ts'
 import '../audit/graphql.ts'
+import '../webhooks/graphql.ts'
 import { findEvent } from '../audit/list-events.ts'
 import { withOrganization } from '../database/with-organization.ts'
 import type { Acting } from '../dependencies.ts'
 import { isId } from '../identifiers.ts'
 import { findMember, readOrganization } from '../organizations/members.ts'
 import { findToken, listGrantableRoles } from '../tokens/service.ts'
+import { findDelivery, findWebhook } from '../webhooks/service.ts'
 import { accessDirectives, enforceAccess, mayQuery } from './access.ts'
 import { builder } from './builder.ts'
 import { acting } from './context.ts'
@@ -26,6 +28,8 @@ const loaders: {
 }[] = [
   { owns: (id) => isId('token', id), field: 'integrationToken', find: findToken },
   { owns: (id) => isId('event', id), field: 'auditEvents', find: findEvent },
+  { owns: (id) => isId('webhook', id), field: 'webhook', find: findWebhook },
+  { owns: (id) => isId('webhookDelivery', id), field: 'webhookDeliveries', find: findDelivery },
   {
     owns: (id) => isId('role', id),
     field: 'tokenRoles',

@@ -1,7 +1,7 @@
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { addressBlock, clientAddress, trustedProxies } from './client-address.ts'
+import { addressBlock, clientAddress, readNetworks } from './client-address.ts'
 
 function requestFrom(remoteAddress: string | undefined, forwarded?: string): IncomingMessage {
   const socket = new Socket()
@@ -11,7 +11,7 @@ function requestFrom(remoteAddress: string | undefined, forwarded?: string): Inc
   return request
 }
 
-const proxies = trustedProxies(['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::1'])
+const proxies = readNetworks(['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::1'])
 const seen = (remote: string | undefined, forwarded?: string) => clientAddress(requestFrom(remote, forwarded), proxies)
 
 describe('the address of a client', () => {
@@ -19,7 +19,7 @@ describe('the address of a client', () => {
     expect(seen('203.0.113.5')).toBe('203.0.113.5')
     expect(seen('203.0.113.5', '198.51.100.7')).toBe('203.0.113.5')
     expect(seen('192.0.2.2', '198.51.100.7')).toBe('192.0.2.2')
-    expect(clientAddress(requestFrom('10.0.0.1', '198.51.100.7'), trustedProxies([]))).toBe('10.0.0.1')
+    expect(clientAddress(requestFrom('10.0.0.1', '198.51.100.7'), readNetworks([]))).toBe('10.0.0.1')
     expect(seen(undefined, '198.51.100.7')).toBeNull()
   })
 
@@ -62,7 +62,7 @@ describe('the address of a client', () => {
 
 describe('the trusted proxies', () => {
   it('are addresses and CIDR blocks, of either version', () => {
-    const list = trustedProxies(['10.0.0.0/8', '203.0.113.1', '2001:db8::/32', '0.0.0.0/0'])
+    const list = readNetworks(['10.0.0.0/8', '203.0.113.1', '2001:db8::/32', '0.0.0.0/0'])
     expect(list.check('203.0.113.1')).toBe(true)
     expect(list.check('2001:db8:1::1', 'ipv6')).toBe(true)
     expect(list.check('2001:db9::1', 'ipv6')).toBe(false)
@@ -84,7 +84,7 @@ describe('the trusted proxies', () => {
       '*',
       'true',
     ]) {
-      expect(() => trustedProxies([block])).toThrow(
+      expect(() => readNetworks([block])).toThrow(
         new Error('is not a list of addresses or CIDR blocks, such as 10.0.0.0/8,::1'),
       )
     }

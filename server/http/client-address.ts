@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 
-/** The proxies whose `X-Forwarded-For` is believed: addresses or CIDR blocks. Throws for anything else. */
-export function trustedProxies(blocks: readonly string[]): BlockList {
+/** Networks, each an address or a CIDR block. Throws for anything else. */
+export function readNetworks(blocks: readonly string[]): BlockList {
   const list = new BlockList()
   for (const block of blocks) {
     const [address = '', bits, ...others] = block.split('/')

@@ -26,7 +26,7 @@ const label = z
   .refine((text) => characters(text) >= 1, 'A label has at least 1 character.')
   .refine((text) => characters(text) <= 100, 'A label has at most 100 characters.')
   .refine((text) => !invisible.test(text), 'A label cannot hold control characters, line breaks or invisible ones.')
-const description = z
+export const description = z
   .string()
   .trim()
   .refine((text) => characters(text) <= 500, 'A description has at most 500 characters.')

@@ -30,5 +30,13 @@ export const auditActions: Record<string, string> = {
   'group.updated': 'Group changed',
   'group.deleted': 'Group deleted',
   'group.role_set': 'Role of a group set',
+  'webhook.created': 'Webhook created',
+  'webhook.updated': 'Webhook changed',
+  'webhook.enabled': 'Webhook enabled',
+  'webhook.disabled': 'Webhook disabled',
+  'webhook.secret_regenerated': 'Webhook secret regenerated',
+  'webhook.tested': 'Webhook tested',
+  'webhook.redelivered': 'Event sent again',
+  'webhook.deleted': 'Webhook deleted',
   'organization.created': 'Organization created',
 }
