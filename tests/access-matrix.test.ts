@@ -27,7 +27,7 @@ import { openWorld, password, type TestMember, type TestOrganization, type World
  *   null    answers that there is nothing               dead   malformed, deleted, disabled or expired
  *   401     UNAUTHENTICATED, with that HTTP status      OWNER… a member, by session and by access token
  *   403     FORBIDDEN, with that HTTP status            ci…    an integration token of each managed role
- *   gone    refuses as Token-, Session-, GroupNotFound  acct   … of the role Service Account
+ *   gone    refuses as …NotFound                        acct   … of the role Service Account
  *   bad     refuses as InvalidInput                     role   … of a role that the organization defined
  *   away    refuses as NotAMember                       svc    a service that verifies tokens
  *   wrong   refuses as SignInRefused, WrongPassword     idle   a service without any permission
@@ -38,12 +38,16 @@ viewer own                 : 401   401   ok     ok     ok     ok     ok     ok  
 organization own           : 401   401   ok     ok     ok     ok     ok     ok   403  ok   ok   ok   403  403
 node own token             : 401   401   ok     ok     null   null   null   null 403  null null null null null
 node own event             : 401   401   ok     ok     null   null   null   null 403  null null null null null
+node own webhook           : 401   401   ok     ok     null   null   null   null 403  null null null null null
+node own delivery          : 401   401   ok     ok     null   null   null   null 403  null null null null null
 node own role              : 401   401   ok     ok     null   null   null   null 403  null null null null null
 node own managed role      : 401   401   ok     ok     null   null   null   null 403  null ok   null null null
 node own member            : 401   401   ok     ok     ok     ok     null   null 403  null null null null null
 node own organization      : 401   401   ok     ok     ok     ok     ok     ok   403  ok   ok   ok   null null
 node foreign token         : 401   401   null   null   null   null   null   null 403  null null null null null
 node foreign event         : 401   401   null   null   null   null   null   null 403  null null null null null
+node foreign webhook       : 401   401   null   null   null   null   null   null 403  null null null null null
+node foreign delivery      : 401   401   null   null   null   null   null   null 403  null null null null null
 node foreign role          : 401   401   null   null   null   null   null   null 403  null null null null null
 node foreign member        : 401   401   null   null   null   null   null   null 403  null null null null null
 node foreign organization  : 401   401   null   null   null   null   null   null 403  null null null null null
@@ -58,6 +62,11 @@ integrationToken foreign   : 401   401   null   null   403    403    403    403 
 tokenRoles own             : 401   401   ok     ok     403    403    403    403  403  403  ok   403  403  403
 auditEvents own            : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 auditEvents foreign        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+webhooks own               : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+webhook own                : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+webhook foreign            : 401   401   null   null   403    403    403    403  403  403  403  403  403  403
+webhookDeliveries own      : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+webhookDeliveries foreign  : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 verifyToken own            : 401   401   403    403    403    403    403    403  403  403  403  403  ok   403
 verifyToken foreign        : 401   401   403    403    403    403    403    403  403  403  403  403  ok   403
 verifyTokenDigests own     : 401   401   403    403    403    403    403    403  403  403  403  403  ok   403
@@ -86,6 +95,18 @@ deleteToken own            : 401   401   ok     ok     403    403    403    403 
 deleteToken foreign        : 401   401   gone   gone   403    403    403    403  403  403  gone 403  403  403
 setGroupRole own           : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 setGroupRole foreign       : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+createWebhook own          : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+createWebhook foreign      : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+updateWebhook own          : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+updateWebhook foreign      : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+regenerateWebhookSecret own : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+regenerateWebhookSecret foreign : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+deleteWebhook own          : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+deleteWebhook foreign      : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+testWebhook own            : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+testWebhook foreign        : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+redeliverWebhook own       : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+redeliverWebhook foreign   : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
 resetAccessToken own       : 401   401   ok     ok     ok     ok     ok     403  403  403  403  403  403  403
 
 Subscription                 none  dead  OWNER  SUPER  POWER  MEMBER GUEST  ci   scim jira acct role svc  idle
@@ -97,6 +118,8 @@ const refusals = new Map<string, (typeof outcomes)[number]>([
   ['TokenNotFound', 'gone'],
   ['SessionNotFound', 'gone'],
   ['GroupNotFound', 'gone'],
+  ['WebhookNotFound', 'gone'],
+  ['DeliveryNotFound', 'gone'],
   ['InvalidInput', 'bad'],
   ['NotAMember', 'away'],
   ['SignInRefused', 'wrong'],
@@ -174,9 +197,14 @@ interface Target {
   sessionId: string
   roleId: string
   groupId: string
+  webhookId: string
+  deliveryId: string
+  /** May be deleted. */
+  victimWebhookId: string
   /** Places in the organization's lists before which its own rows stand; null for the beginning. */
   tokensCursor: string | null
   eventsCursor: string | null
+  deliveriesCursor: string | null
   /** A token that may be changed and deleted. */
   victimId: string
 }
@@ -194,6 +222,8 @@ const questions: Record<string, (target: Target, caller: Caller) => Question> = 
   organization: ({ organizationId }) => ({ variables: {}, shows: organizationId }),
   'node token': ({ tokenId }) => ({ variables: { id: tokenId }, shows: tokenId }),
   'node event': ({ eventId }) => ({ variables: { id: eventId }, shows: eventId }),
+  'node webhook': ({ webhookId }) => ({ variables: { id: webhookId }, shows: webhookId }),
+  'node delivery': ({ deliveryId }) => ({ variables: { id: deliveryId }, shows: deliveryId }),
   'node role': ({ roleId }) => ({ variables: { id: roleId }, shows: roleId }),
   'node managed role': () => ({ variables: { id: 'role_ci' }, shows: 'role_ci' }),
   'node member': ({ memberId }) => ({ variables: { id: memberId }, shows: memberId }),
@@ -222,6 +252,24 @@ const questions: Record<string, (target: Target, caller: Caller) => Question> = 
   switchOrganization: ({ slug, organizationId }) => ({ variables: { slug }, shows: organizationId }),
   groups: ({ groupId }) => ({ variables: {}, shows: groupId }),
   setGroupRole: ({ groupId }) => ({ variables: { input: { groupId, role: 'GUEST' } }, shows: groupId }),
+  webhooks: ({ webhookId }) => ({ variables: {}, shows: webhookId }),
+  webhook: ({ webhookId }) => ({ variables: { id: webhookId }, shows: webhookId }),
+  webhookDeliveries: ({ webhookId, deliveryId, deliveriesCursor, tokenId }) => ({
+    variables: { webhookId, after: deliveriesCursor, filter: { tokenId, statuses: ['PENDING'] } },
+    shows: deliveryId,
+  }),
+  createWebhook: () => ({
+    variables: { input: { url: `https://192.31.197.1/${++made}`, eventTypes: ['TOKEN_DELETED'] } },
+    shows: `/${made}`,
+  }),
+  updateWebhook: ({ webhookId }) => ({
+    variables: { input: { id: webhookId, description: `Changed ${++made}` } },
+    shows: `"Changed ${made}"`,
+  }),
+  regenerateWebhookSecret: ({ webhookId }) => ({ variables: { input: { id: webhookId } }, shows: '"secret":"whsec_' }),
+  deleteWebhook: ({ victimWebhookId }) => ({ variables: { input: { id: victimWebhookId } }, shows: victimWebhookId }),
+  testWebhook: ({ webhookId }) => ({ variables: { input: { id: webhookId } }, shows: webhookId }),
+  redeliverWebhook: ({ deliveryId, tokenId }) => ({ variables: { input: { deliveryId } }, shows: tokenId }),
   sessions: ({ organizationId }) => ({ variables: {}, shows: organizationId }),
   endSession: ({ sessionId }, { otherSessionId }) => {
     const id = sessionId === foreign.sessionId ? sessionId : (otherSessionId ?? '')
@@ -274,12 +322,15 @@ beforeAll(async () => {
   const newest = {
     tokens: (await beta.owner.integrationTokens({ first: 1 })).integrationTokens.pageInfo.endCursor,
     events: (await beta.owner.auditEvents({ first: 1 })).auditEvents.pageInfo.endCursor,
+    deliveries: (await beta.owner.webhookDeliveries({ webhookId: foreign.webhookId, first: 1 })).webhookDeliveries
+      .pageInfo.endCursor,
   }
   foreign = {
     ...foreign,
     slug: 'canary-company',
     tokensCursor: newest.tokens ?? null,
     eventsCursor: newest.events ?? null,
+    deliveriesCursor: newest.deliveries ?? null,
   }
   await world.sql(`update organizations set name = 'Canary Company', slug = $2 where id = $1`, [beta.id, foreign.slug])
   await world.sql(`update members set display_name = 'Canary ' || role where organization_id = $1`, [beta.id])
@@ -311,6 +362,8 @@ describe('the matrix', { timeout: 60_000 }, () => {
       ['TokenRole', 'role'],
       ['IntegrationToken', 'token'],
       ['AuditEvent', 'event'],
+      ['Webhook', 'webhook'],
+      ['WebhookDelivery', 'delivery'],
     ])
     const asked = rows.filter(({ field }) => field === 'Query.node').map((row) => row.asked)
     const due = types.flatMap((type) => ['own', 'foreign'].map((whose) => `${whose} ${words.get(type)}`))
@@ -557,7 +610,10 @@ async function prepare(organization: TestOrganization, label: string): Promise<T
     organizationId,
     `${label} group`,
   ])
+  const webhookId = await createWebhook(owner, 'https://192.31.197.1/hooks')
+  const victimWebhookId = await createWebhook(owner, 'https://192.31.197.1/victim')
   const token = await createToken(owner, label, 'role_ci')
+  const [delivery] = (await owner.webhookDeliveries({ webhookId })).webhookDeliveries.nodes
   const victim = await createToken(owner, `${label} victim`, 'role_ci')
   const [event] = (await owner.auditEvents({ filter: { targetId: token.id } })).auditEvents.nodes
   const email = `bystander@${slug}.example`
@@ -570,6 +626,10 @@ async function prepare(organization: TestOrganization, label: string): Promise<T
       label,
       roleId,
       groupId,
+      webhookId,
+      victimWebhookId,
+      deliveryId: delivery?.id ?? '',
+      deliveriesCursor: null,
       memberId: await memberId(organization.member),
       eventId: event?.id ?? '',
       sessionId,
@@ -581,6 +641,11 @@ async function prepare(organization: TestOrganization, label: string): Promise<T
 async function createToken(admin: Latchkey, label: string, roleId: string) {
   const { token, secret } = unwrap((await admin.createToken({ input: { label, roleId } })).createToken)
   return { id: token.id, secret }
+}
+
+async function createWebhook(admin: Latchkey, url: string): Promise<string> {
+  const input = { url, eventTypes: ['TOKEN_CREATED' as const] }
+  return unwrap((await admin.createWebhook({ input })).createWebhook).webhook.id
 }
 
 async function memberId({ email }: { email: string }): Promise<string> {
@@ -824,6 +889,15 @@ async function restore(field: string, { renew }: Caller): Promise<Fingerprint> {
     const owner = world.as(callers.find(({ name }) => name === 'OWNER by session')?.credential ?? '')
     own = { ...own, victimId: (await createToken(owner, `Another victim ${++made}`, 'role_ci')).id }
   }
+  if (field === 'Mutation.deleteWebhook') {
+    const owner = world.as(callers.find(({ name }) => name === 'OWNER by session')?.credential ?? '')
+    own = { ...own, victimWebhookId: await createWebhook(owner, `https://192.31.197.1/victim/${++made}`) }
+  }
+  // An organization has ten of them at most.
+  if (field === 'Mutation.createWebhook')
+    await world.sql(`delete from webhooks where url like '%.1/%' and id <> all($1)`, [
+      [own, foreign].flatMap(({ webhookId, victimWebhookId }) => [webhookId, victimWebhookId]),
+    ])
   return fingerprint()
 }
 

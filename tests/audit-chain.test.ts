@@ -263,7 +263,8 @@ describe('a verification', () => {
     const chain = await openChain()
     await tamper(
       `delete from audit_events where ${at(chain, 4)};
-       update audit_events set position = position - 1 where organization_id = '${chain.id}' and position > 4;
+       update audit_events set position = position + 99 where organization_id = '${chain.id}' and position > 4;
+       update audit_events set position = position - 100 where organization_id = '${chain.id}' and position > 4;
        update audit_heads set position = 6 where organization_id = '${chain.id}'`,
     )
     expect(await chain.broken()).toEqual(expect.arrayContaining([4, 5, 6]))

@@ -146,7 +146,7 @@ describe('the input of a mutation', () => {
 describe('an id', () => {
   changesNothing()
 
-  const queries = ['member', 'integrationToken', 'node']
+  const queries = ['member', 'integrationToken', 'node', 'webhook']
   const mutations = [
     'deleteToken(input: { id: $id })',
     'regenerateToken(input: { id: $id })',

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { type OrganizationRole, RequestError } from '@latchkey/sdk'
+import { type OrganizationRole, RequestError, type WebhookEventType } from '@latchkey/sdk'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { addMember, createOrganization } from '../server/organizations/operator.ts'
@@ -14,6 +14,11 @@ type Organization = (typeof organizations)[number]
 const roles = ['OWNER', 'SUPER_ADMIN', 'POWER_USER', 'MEMBER', 'GUEST'] as const satisfies OrganizationRole[]
 const tokenRoles = ['role_ci', 'role_scim', 'role_jira', 'role_service_account'] as const
 type TokenRole = (typeof tokenRoles)[number]
+/** But for the use of a retired secret, which is written behind, and for expiry. */
+const eventTypes: WebhookEventType[] = [
+  ...(['TOKEN_CREATED', 'TOKEN_UPDATED', 'TOKEN_ENABLED', 'TOKEN_DISABLED'] as const),
+  ...(['TOKEN_REGENERATED', 'TOKEN_DELETED'] as const),
+]
 
 /** What the model knows of a member: which of the secrets that it ever had are good now. */
 interface Member {
@@ -135,6 +140,8 @@ let world: World
 const organizationIds = new Map<Organization, string>()
 const members: Member[] = []
 let tokens: Token[] = []
+/** What each organization's webhook is to be told, in this order: of which token, and what has happened to it. */
+const events = new Map<Organization, { tokenId: string; type: string }[]>()
 
 beforeAll(async () => {
   world = await openWorld()
@@ -155,6 +162,13 @@ beforeAll(async () => {
     const { resetAccessToken } = await world.as(member.session).resetAccessToken()
     member.accessToken = resetAccessToken.secret
     member.sessions = []
+  }
+  for (const { organization, role, accessToken } of members) {
+    if (role !== 'OWNER') continue
+    const input = { url: 'https://192.31.197.1/hooks', eventTypes }
+    const { createWebhook } = await world.as(accessToken).createWebhook({ input })
+    expect(createWebhook.__typename).toBe('CreateWebhookPayload')
+    events.set(organization, [])
   }
 })
 afterAll(() => world[Symbol.asyncDispose]())
@@ -179,6 +193,7 @@ describe('every mutation, by whomever, in whatever order', () => {
           await compareVerdicts()
         }
         await compareTokens()
+        await compareOutbox()
       }),
       { numRuns: sequences, endOnFailure: true },
     )
@@ -189,7 +204,9 @@ async function begin(): Promise<void> {
   await world.sql('delete from integration_tokens')
   await world.sql('delete from sign_in_attempts')
   await world.sql('delete from rates')
+  await world.sql('delete from webhook_deliveries')
   tokens = []
+  for (const organization of organizations) events.set(organization, [])
   for (const member of members) if (!member.sessions.includes(member.session)) await signIn(member)
 }
 
@@ -301,6 +318,7 @@ function predict(taken: Step): Prediction {
           const maker = who.kind === 'token' ? who.token : null
           const { label } = taken
           tokens.push({ id: tokenId, organization, label, role, enabled: true, deleted: false, maker, secrets })
+          events.get(organization)?.push({ tokenId, type: 'token.created' })
         },
       }
     }
@@ -312,7 +330,11 @@ function predict(taken: Step): Prediction {
       if (label !== null && isTaken(token.organization, label, token)) return { outcome: 'LabelTaken' }
       return {
         outcome: 'UpdateTokenPayload',
-        apply: () => Object.assign(token, { label: label ?? token.label, enabled: enabled ?? token.enabled }),
+        apply: () => {
+          if (label !== null && label !== token.label) tell(token, 'token.updated')
+          if (enabled !== null && enabled !== token.enabled) tell(token, enabled ? 'token.enabled' : 'token.disabled')
+          Object.assign(token, { label: label ?? token.label, enabled: enabled ?? token.enabled })
+        },
       }
     }
     case 'regenerateToken': {
@@ -325,6 +347,7 @@ function predict(taken: Step): Prediction {
           const current = token.secrets.at(-1)
           for (const old of token.secrets) old.accepted = old === current && taken.overlapSeconds > 0
           token.secrets.push({ secret, accepted: true })
+          tell(token, 'token.regenerated')
         },
       }
     }
@@ -332,7 +355,13 @@ function predict(taken: Step): Prediction {
       if (!isAdmin(who) && !isServiceAccount(who)) return { outcome: 'FORBIDDEN' }
       const token = findToken(taken.token, who)
       if (!token || (who.kind === 'token' && token.maker !== who.token)) return { outcome: 'TokenNotFound' }
-      return { outcome: 'DeleteTokenPayload', apply: () => Object.assign(token, { deleted: true }) }
+      return {
+        outcome: 'DeleteTokenPayload',
+        apply: () => {
+          token.deleted = true
+          tell(token, 'token.deleted')
+        },
+      }
     }
     case 'resetAccessToken': {
       if (who.kind !== 'member') return { outcome: 'FORBIDDEN' }
@@ -425,6 +454,10 @@ function findToken(nth: number, who: Who): Token | null {
   return token && !token.deleted && token.organization === organizationOf(who) ? token : null
 }
 
+function tell({ id, organization }: Token, type: string): void {
+  events.get(organization)?.push({ tokenId: id, type })
+}
+
 function memberAt(index: number): Member {
   const member = members[index]
   if (!member) throw new Error('There is no such member.')
@@ -482,4 +515,15 @@ async function compareTokens(): Promise<void> {
     .sort((one, other) => (one.id < other.id ? -1 : 1))
     .map(({ id: _id, ...row }) => row)
   expect(rows).toEqual(due)
+}
+
+/** Every change is in the outbox of its own organization and in no other, in order, and nothing else is. */
+async function compareOutbox(): Promise<void> {
+  const rows = await world.sql<{ organization_id: string; tokenId: string; type: string }>(
+    'select organization_id, token_id as "tokenId", event_type as type from webhook_deliveries order by sequence',
+  )
+  for (const [organization, due] of events) {
+    const own = rows.filter((row) => row.organization_id === organizationIds.get(organization))
+    expect(own.map(({ tokenId, type }) => ({ tokenId, type }))).toEqual(due)
+  }
 }

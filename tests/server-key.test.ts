@@ -332,6 +332,7 @@ describe('latchkey secret status', () => {
       accessTokens: await count('access_tokens', `key_id = '${keyId}'`),
       sessions: await count('sessions', `key_id = '${keyId}'`),
       services: await count('services', `key_id = '${keyId}'`),
+      webhooks: await count('webhooks', `key_id = '${keyId}'`),
       passwords: await count('people', `password_hash like '${keyId}$%'`),
     })
     const [ofOld, ofNew] = [await under(oldId), await under(newId)]

@@ -27,7 +27,7 @@ import { openWorld, password, type TestOrganization, type World } from './world.
 
 const log = pino({ level: 'silent' })
 /** No statement of the server's sets the column that says whose their rows are. */
-const neverGiven = ['audit_events', 'audit_heads']
+const neverGiven = ['audit_events', 'audit_heads', 'webhook_attempts']
 const managedRoles = ['role_ci', 'role_jira', 'role_scim', 'role_service_account']
 
 let world: World
@@ -250,9 +250,10 @@ describe('the server’s roles', () => {
     expect(granted).toEqual([])
   })
 
-  it('let the look-up read neither the audit log nor what retries creations', async () => {
+  it('let the look-up read neither the audit log nor what retries creations, nor what webhooks are and are sent', async () => {
     const { lookup } = world.dependencies.database
-    for (const table of ['audit_events', 'audit_heads', 'idempotency_keys', 'sign_in_attempts', 'rates']) {
+    const closed = ['audit_events', 'audit_heads', 'idempotency_keys', 'sign_in_attempts', 'rates']
+    for (const table of [...closed, 'webhooks', 'webhook_deliveries', 'webhook_attempts']) {
       expect(await refusalOf(lookup.query(`select * from ${table}`))).toBe(`42501 permission denied for table ${table}`)
     }
     for (const change of [
@@ -475,12 +476,23 @@ describe('the code itself, without row-level security behind it', () => {
     const idempotencyKey = 'first'
     const made = await beta.owner.createToken({ input: { label: 'Jenkins', roleId, idempotencyKey } })
     const { id } = unwrap(made.createToken).token
+    const url = 'https://192.31.197.1/hooks'
+    const hooked = await beta.owner.createWebhook({ input: { url, eventTypes: ['TOKEN_UPDATED'] } })
+    const webhookId = unwrap(hooked.createWebhook).webhook.id
+    unwrap((await beta.owner.updateToken({ input: { id, description: 'For main' } })).updateToken)
+    const [delivery] = (await beta.owner.webhookDeliveries({ webhookId })).webhookDeliveries.nodes
+    const deliveryId = delivery?.id ?? ''
     const [event] = (await beta.owner.auditEvents({ filter: { targetId: id } })).auditEvents.nodes
     const [member] = await open.sql<{ id: string }>('select id from members where organization_id = $1', [beta.id])
-    const before = await open.sql('select to_jsonb(t) from integration_tokens t')
+    const rows = () =>
+      open.sql(
+        `select to_jsonb(t) from integration_tokens t union all select to_jsonb(w) from webhooks w
+         union all select to_jsonb(d) from webhook_deliveries d order by 1`,
+      )
+    const before = await rows()
 
     const { owner } = alpha
-    for (const foreign of [id, roleId, beta.id, event?.id ?? '', member?.id ?? '']) {
+    for (const foreign of [id, roleId, beta.id, event?.id ?? '', member?.id ?? '', webhookId, deliveryId]) {
       expect(foreign).not.toBe('')
       expect(await owner.node({ id: foreign })).toEqual({ node: null })
     }
@@ -493,11 +505,24 @@ describe('the code itself, without row-level security behind it', () => {
     for (const filter of [{}, { search: 'enk' }, { roleIds: [roleId] }]) {
       expect((await owner.integrationTokens({ filter })).integrationTokens.nodes).toEqual([])
     }
+    expect(await owner.webhooks()).toEqual({ webhooks: [] })
+    expect(await owner.webhook({ id: webhookId })).toEqual({ webhook: null })
+    expect((await owner.webhookDeliveries({ webhookId })).webhookDeliveries.nodes).toEqual([])
+    expect((await owner.updateWebhook({ input: { id: webhookId, enabled: false } })).updateWebhook.__typename).toBe(
+      'WebhookNotFound',
+    )
+    const regenerated = await owner.regenerateWebhookSecret({ input: { id: webhookId } })
+    expect(regenerated.regenerateWebhookSecret.__typename).toBe('WebhookNotFound')
+    expect((await owner.testWebhook({ input: { id: webhookId } })).testWebhook.__typename).toBe('WebhookNotFound')
+    expect((await owner.deleteWebhook({ input: { id: webhookId } })).deleteWebhook.__typename).toBe('WebhookNotFound')
+    expect((await owner.redeliverWebhook({ input: { deliveryId } })).redeliverWebhook.__typename).toBe(
+      'DeliveryNotFound',
+    )
     expect((await owner.tokenRoles()).tokenRoles.map((role) => role.id).sort()).toEqual(managedRoles)
     expect((await owner.auditEvents({ filter: { targetId: id } })).auditEvents.nodes).toEqual([])
     expect(JSON.stringify(await owner.auditEvents({ first: 100 }))).not.toContain('@beta.example')
     expect((await owner.organization()).organization.id).toBe(alpha.id)
-    expect(await open.sql('select to_jsonb(t) from integration_tokens t')).toEqual(before)
+    expect(await rows()).toEqual(before)
 
     const same = await owner.createToken({ input: { label: 'Jenkins', roleId: 'role_ci', idempotencyKey } })
     expect(unwrap(same.createToken).token.id).not.toBe(id)
@@ -645,8 +670,15 @@ async function prepare({ id, superAdmin, guest }: TestOrganization): Promise<Pre
     'insert into group_members (organization_id, group_id, member_id) select $1, $2, id from members where organization_id = $1',
     [id, groupId],
   )
+  const url = 'https://192.31.197.1/hooks'
+  unwrap((await superAdmin.createWebhook({ input: { url, eventTypes: ['TOKEN_CREATED'] } })).createWebhook)
   const input = { label: 'Jenkins', roleId: 'role_ci', idempotencyKey: 'first' }
   const { token, secret } = unwrap((await superAdmin.createToken({ input })).createToken)
+  await world.sql(
+    `insert into webhook_attempts (organization_id, delivery_id, number, at, duration_milliseconds)
+     select organization_id, id, 1, now(), 1 from webhook_deliveries where organization_id = $1`,
+    [id],
+  )
   const { resetAccessToken } = await guest.resetAccessToken()
   return { tokenId: token.id, secret, roleId, accessToken: resetAccessToken.secret }
 }

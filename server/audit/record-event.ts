@@ -1,4 +1,4 @@
-import { eq, sql } from 'drizzle-orm'
+import { eq, type SQL, sql } from 'drizzle-orm'
 import { auditEvents, auditHeads } from '../database/tables.ts'
 import type { Transaction } from '../database/with-organization.ts'
 import type { Clock, RandomBytes } from '../dependencies.ts'
@@ -6,7 +6,7 @@ import { createId, isId, type OrganizationId } from '../identifiers.ts'
 import { type OrganizationPrincipal, type Origin, principalId } from '../identity/principal.ts'
 import type { Digester } from '../tokens/secret.ts'
 import { isRecordedType } from '../webhooks/event-types.ts'
-import { putIntoOutbox } from '../webhooks/outbox.ts'
+import { outboxStatement } from '../webhooks/outbox.ts'
 import { hashOf, linkAfter } from './chain.ts'
 
 /** Every action that the log can hold. */
@@ -89,11 +89,14 @@ export async function recordEvent(
   { organizationId, ...event }: NewEvent & { organizationId: OrganizationId },
 ): Promise<void> {
   const made = madeOf(event, sources)
-  const at = await appendEvents(transaction, sources, { organizationId, events: [made] })
   const { action: type, actor, target } = event
-  if (!isRecordedType(type) || !target?.id || !isId('token', target.id)) return
-  const token = { id: target.id, label: target.name }
-  await putIntoOutbox(transaction, sources, { id: made.id, type, organizationId, at, token, actor })
+  const token = target?.id && isId('token', target.id) ? { id: target.id, label: target.name } : null
+  await appendEvents(transaction, sources, {
+    organizationId,
+    events: [made],
+    tell: (at) =>
+      isRecordedType(type) ? outboxStatement(sources, { id: made.id, type, organizationId, at, token, actor }) : null,
+  })
 }
 
 /** Waits for the organization's other transactions to have recorded what they do, and lets none do so before this one ends. */
@@ -140,14 +143,18 @@ interface PastEvent
 }
 
 /**
- * At the end of the organization's chain, in the order given; as many as one statement takes. Gives the instant of those
- * that have none of their own.
+ * At the end of the organization's chain, in the order given; as many as one statement takes. With them goes what `tell`
+ * makes of the instant at which they are recorded.
  */
 export async function appendEvents(
   transaction: Transaction,
   { digester }: Pick<Sources, 'digester'>,
-  { organizationId, events }: { organizationId: OrganizationId; events: readonly PastEvent[] },
-): Promise<Date> {
+  {
+    organizationId,
+    events,
+    tell,
+  }: { organizationId: OrganizationId; events: readonly PastEvent[]; tell?: (at: Date) => SQL | null },
+): Promise<void> {
   const own = eq(auditHeads.organizationId, organizationId)
   const now = sql<Date>`now()::timestamptz(3)`.mapWith(auditEvents.at)
   const [head] = await transaction
@@ -168,8 +175,9 @@ export async function appendEvents(
   })
   // In one statement, since everyone else who records in the organization waits for it.
   const moved = transaction.update(auditHeads).set({ position, link }).where(own).returning()
-  await transaction.with(transaction.$with('moved').as(moved)).insert(auditEvents).values(chained)
-  return head.now
+  const added = transaction.insert(auditEvents).values(chained)
+  const told = tell?.(head.now)
+  await transaction.execute(sql`with moved as ${moved} ${told ? sql`, told as (${told})` : sql``} ${added.getSQL()}`)
 }
 
 /**

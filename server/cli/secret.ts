@@ -7,11 +7,20 @@ export async function status(work: Work, { json }: { json?: boolean }): Promise<
   if (json) return work.printJson(uses)
   work.print(
     formatTable(
-      ['KEY', 'IN LATCHKEY_SECRET', 'INTEGRATION TOKENS', 'ACCESS TOKENS', 'SESSIONS', 'SERVICES', 'PASSWORDS'],
-      uses.map(({ keyId, standing, integrationTokens, accessTokens, sessions, services, passwords }) => [
+      [
+        'KEY',
+        'IN LATCHKEY_SECRET',
+        'INTEGRATION TOKENS',
+        'ACCESS TOKENS',
+        'SESSIONS',
+        'SERVICES',
+        'WEBHOOKS',
+        'PASSWORDS',
+      ],
+      uses.map(({ keyId, standing, integrationTokens, accessTokens, sessions, services, webhooks, passwords }) => [
         keyId ?? 'unknown',
         standings[standing],
-        ...[integrationTokens, accessTokens, sessions, services, passwords].map(String),
+        ...[integrationTokens, accessTokens, sessions, services, webhooks, passwords].map(String),
       ]),
     ),
   )
@@ -29,8 +38,8 @@ const standings: Record<KeyUse['standing'], string> = {
 }
 
 function adviceOn(use: KeyUse): string | null {
-  const { keyId, standing, integrationTokens, accessTokens, sessions, services, passwords } = use
-  const all = integrationTokens + accessTokens + sessions + services + passwords
+  const { keyId, standing, integrationTokens, accessTokens, sessions, services, webhooks, passwords } = use
+  const all = integrationTokens + accessTokens + sessions + services + webhooks + passwords
   switch (standing) {
     case 'former':
       if (all > 0)

@@ -452,7 +452,7 @@ export const webhookDeliveries = pgTable(
     organizationId: text('organization_id').$type<OrganizationId>().notNull(),
     webhookId: text('webhook_id').$type<WebhookId>().notNull(),
     /** Given under the lock of the organization’s audit chain, so that it is the order in which things happened. */
-    sequence: bigint('sequence', { mode: 'number' }).generatedAlwaysAsIdentity(),
+    sequence: bigint('sequence', { mode: 'number' }).generatedByDefaultAsIdentity(),
     /** The id of the event in the audit log, where it is in there. */
     eventId: text('event_id').$type<EventId>().notNull(),
     eventType: text('event_type').$type<WebhookEventType>().notNull(),

@@ -8,6 +8,8 @@ const typeNames = [
   ['token', 'IntegrationToken'],
   ['role', 'TokenRole'],
   ['event', 'AuditEvent'],
+  ['webhook', 'Webhook'],
+  ['webhookDelivery', 'WebhookDelivery'],
 ] as const
 
 /** Every object that `node` can find has one of these typed ids. */

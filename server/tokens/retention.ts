@@ -1,11 +1,19 @@
-import { and, eq, lte, sql } from 'drizzle-orm'
+import { and, eq, lte, ne, sql } from 'drizzle-orm'
 import { recordEvent } from '../audit/record-event.ts'
-import { idempotencyKeys, integrationTokens, sessions, tokenSecrets, whenEnding } from '../database/tables.ts'
+import {
+  idempotencyKeys,
+  integrationTokens,
+  sessions,
+  tokenSecrets,
+  webhookDeliveries,
+  whenEnding,
+} from '../database/tables.ts'
 import { withOrganization } from '../database/with-organization.ts'
 import type { Dependencies } from '../dependencies.ts'
 import type { OrganizationId } from '../identifiers.ts'
 
 const everyMilliseconds = 60 * 60 * 1_000
+const deliveryLogDays = 30
 
 /** Removes, an hour after the start and every hour after that, what is kept for a time only. Gives a function that stops it. */
 export function startRetention(dependencies: Dependencies, { retentionDays }: { retentionDays: number }): () => void {
@@ -23,12 +31,16 @@ export function startRetention(dependencies: Dependencies, { retentionDays }: { 
 
 /**
  * Removes tokens that expired, and secrets that were retired, longer than the retention period ago, sessions that have
- * ended, and idempotency keys older than their 24 hours. Several instances may do it at once.
+ * ended, idempotency keys older than their 24 hours, and deliveries that ended, of events of more than 30 days ago. Several
+ * instances may do it at once.
  */
 export async function purge(dependencies: Dependencies, { retentionDays }: { retentionDays: number }): Promise<void> {
   const { database } = dependencies
   const { rows } = await database.lookup.query<{ id: OrganizationId }>('select id from organizations order by id')
-  for (const { id } of rows) await purgeOrganization(dependencies, id, retentionDays)
+  for (const { id } of rows) {
+    await purgeOrganization(dependencies, id, retentionDays)
+    await purgeDeliveries(dependencies, id)
+  }
   const { server } = database
   for (const table of ['sign_in_attempts', 'rates']) {
     await server.query(`delete from ${table} where expire < (extract(epoch from now()) * 1000)::bigint`)
@@ -70,4 +82,19 @@ async function purgeOrganization(
       })
     }
   })
+}
+
+/** Not together with what is recorded: a webhook that is being deleted holds its deliveries after the log. */
+async function purgeDeliveries({ database }: Dependencies, organizationId: OrganizationId): Promise<void> {
+  await withOrganization(database, { organizationId }, (transaction) =>
+    transaction
+      .delete(webhookDeliveries)
+      .where(
+        and(
+          eq(webhookDeliveries.organizationId, organizationId),
+          ne(webhookDeliveries.status, 'PENDING'),
+          lte(webhookDeliveries.createdAt, sql`now() - ${deliveryLogDays} * interval '1 day'`),
+        ),
+      ),
+  )
 }

@@ -1,5 +1,5 @@
-import { and, arrayContains, eq, sql } from 'drizzle-orm'
-import { webhookDeliveries, webhooks } from '../database/tables.ts'
+import { type SQL, sql } from 'drizzle-orm'
+import { webhookDeliveries } from '../database/tables.ts'
 import type { Transaction } from '../database/with-organization.ts'
 import type { Clock, RandomBytes } from '../dependencies.ts'
 import { createId, type EventId, type OrganizationId, type TokenId, type WebhookId } from '../identifiers.ts'
@@ -29,27 +29,22 @@ interface Sources {
 
 export type Delivery = typeof webhookDeliveries.$inferSelect
 
+/** Of one organization. */
+export const mostWebhooks = 10
+
 /**
- * Puts an event into the outbox, for each webhook of the organization that is to be told of its type. It commits with what
- * it tells of, or not at all. The transaction holds the end of the audit chain, so that the order in the outbox is that in
- * which things happened.
+ * Puts an event into the outbox, for each webhook of the organization that is to be told of its type. A statement that goes
+ * with the one that records the event, under the lock of the audit chain, so that it commits with what it tells of or not
+ * at all, the order in the outbox is that in which things happened, and nobody waits for it longer than for the record.
  */
-export async function putIntoOutbox(transaction: Transaction, sources: Sources, event: WebhookEvent): Promise<void> {
-  const told = await transaction
-    .select({ id: webhooks.id })
-    .from(webhooks)
-    .where(
-      and(
-        eq(webhooks.organizationId, event.organizationId),
-        webhooks.enabled,
-        arrayContains(webhooks.eventTypes, [event.type]),
-      ),
-    )
-  await addDeliveries(
-    transaction,
-    sources,
-    told.map(({ id }) => deliveryOf(id, event)),
-  )
+export function outboxStatement(sources: Sources, event: WebhookEvent): SQL {
+  const { organizationId, id, type, token } = event
+  const ids = Array.from({ length: mostWebhooks }, () => createId('webhookDelivery', sources))
+  return sql`insert into webhook_deliveries
+    (id, organization_id, webhook_id, event_id, event_type, token_id, payload, give_up_at)
+    select (${sql.param(ids)}::text[])[row_number() over ()], organization_id, id, ${id}, ${type}, ${token?.id ?? null}::text,
+      ${payloadOf(event)}, now() + ${deliveryTime}
+    from webhooks where organization_id = ${organizationId} and enabled and event_types @> array[${type}]`
 }
 
 export type NewDelivery = Pick<
@@ -73,7 +68,7 @@ function payloadOf({ type, at, organizationId, token, actor, details }: WebhookE
 
 const mostAtOnce = 1_000
 
-/** In the order given, under the same lock as `putIntoOutbox`. */
+/** In the order given, under the lock of the audit chain. */
 export async function addDeliveries(
   transaction: Transaction,
   sources: Sources,

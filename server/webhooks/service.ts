@@ -8,15 +8,13 @@ import { createId, type OrganizationId, type WebhookId } from '../identifiers.ts
 import { InvalidInput } from '../refusal.ts'
 import { overlap, readInput } from '../tokens/token-input.ts'
 import type { DeliveryStatus } from './event-types.ts'
-import { addDeliveries, type Delivery, deliveryOf, deliveryTime, type NewDelivery } from './outbox.ts'
+import { addDeliveries, type Delivery, deliveryOf, deliveryTime, mostWebhooks, type NewDelivery } from './outbox.ts'
 import { AddressRefused } from './receiver-address.ts'
 import { DeliveryNotFound, TooManyWebhooks, WebhookNotFound } from './refusals.ts'
 import { newWebhook, webhookChange } from './webhook-input.ts'
 
 // Whatever changes webhooks holds the end of the audit chain from its beginning on: events are put into the outbox under
 // the same lock, so that each of them finds a webhook as it was before, or as it is after.
-
-const mostWebhooks = 10
 
 type Row = typeof webhooks.$inferSelect
 export type Webhook = Omit<Row, 'secret' | 'formerSecret' | 'keyId' | 'expiriesToldUntil'>
