@@ -1,17 +1,14 @@
 /** `npm run example:ci`: a Latchkey, a scan service and pipelines, from the token to its effect, in this terminal. */
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { createClient, unwrap } from '@latchkey/sdk'
 import { createVerifier } from '@latchkey/sdk/verifier'
+import { serve, startLatchkey } from '../local-servers.ts'
 import { createScanService } from './scan-service.ts'
 
 const here = import.meta.dirname
-const root = join(here, '..', '..')
 const say = (text: string) => process.stdout.write(`${text}\n`)
 
 await using opened = new AsyncDisposableStack()
@@ -19,19 +16,12 @@ const folder = await mkdtemp(join(tmpdir(), 'latchkey-example-'))
 opened.defer(() => rm(folder, { recursive: true }))
 
 say('1. Latchkey starts, with a PostgreSQL of its own.')
-const { address, password, serviceSecret } = await startLatchkey()
+const { address, password, serviceSecret } = await startLatchkey(opened, join(folder, 'data'))
 
 say('2. The scan service starts. It knows Latchkey’s address and a service’s secret, and no token.')
 const verifier = createVerifier({ url: address, credential: serviceSecret })
 opened.defer(() => verifier.close())
-const server = createServer(createScanService(verifier)).listen(0, '127.0.0.1')
-await once(server, 'listening')
-opened.defer(async () => {
-  server.close().closeAllConnections()
-  await once(server, 'close')
-})
-const bound = server.address()
-const scanService = `http://127.0.0.1:${typeof bound === 'object' && bound ? bound.port : 0}`
+const scanService = await serve(opened, createScanService(verifier))
 
 say('3. The owner signs in and makes a CI token for a pipeline, one for Jira, and a service account.')
 const stranger = createClient({ url: address })
@@ -72,31 +62,6 @@ await sendWith([process.execPath, '--conditions=latchkey-source', join(here, 'wi
 })
 const { nodes } = (await owner.integrationTokens()).integrationTokens
 say(`   Tokens that there are: ${nodes.map(({ label }) => label).join(', ')}`)
-
-/** As `npm start` does it. What the first start prints, and shows once, is what is used from here on. */
-async function startLatchkey() {
-  const child = spawn(process.execPath, [join(root, 'server', 'main.ts')], {
-    env: { PATH: process.env.PATH, PORT: '0', DATA_DIRECTORY: join(folder, 'data'), LOG_LEVEL: 'warn' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const ended = once(child, 'exit')
-  opened.defer(async () => {
-    child.kill('SIGTERM')
-    await ended
-  })
-  let said = ''
-  for await (const line of createInterface(child.stdout)) {
-    said += `${line}\n`
-    if (line.startsWith('Latchkey serves at')) break
-  }
-  child.stdout.resume()
-  const find = (form: RegExp) => form.exec(said)?.[1] ?? ''
-  return {
-    address: find(/serves at (http:\S+)/),
-    password: find(/Password +(\S+)/),
-    serviceSecret: find(/\b(lkv_\w+)/),
-  }
-}
 
 function send(given: Record<string, string>): Promise<void> {
   return sendWith([], given)
