@@ -204,6 +204,12 @@ describe('a webhook', () => {
     expect(asked()).toEqual(['GET /issue/SEC-1'])
   })
 
+  it('is signed byte by byte: what else would say the same is another body', async () => {
+    const signed = `\n${body} `
+    expect(await post(signed, { 'x-hub-signature': sign(signed) })).toBe(204)
+    expect(await post(signed, { 'x-hub-signature': sign(body) })).toBe(401)
+  })
+
   it('that is signed as in Atlassian’s own example is let in, and refused for what it says', async () => {
     expect(await post('Hello World!', { 'x-hub-signature': signatureOfHelloWorld })).toBe(400)
     for (const text of ['', '{"webhookEvent":', '[]', '{"webhookEvent":7}', '{"webhookEvent":"x","issue":"SEC-1"}']) {
@@ -305,6 +311,17 @@ describe('an issue', () => {
     expect(jira.look('SEC-2')).toMatchObject({ status: 'Done', comments: [] })
   })
 
+  it('that is changed in any other way is none of the app’s business', async () => {
+    await scan('shop', 'a1', injection)
+    await sync()
+    asked()
+    verifierIsAway = true
+    jira.moveByHand('SEC-1', 'open')
+    await jira.delivered()
+    expect(jira.deliveries.at(-1)?.answers).toEqual([204])
+    expect(asked()).toEqual(['GET /issue/SEC-1'])
+  })
+
   it('that its workflow does not open again is left, without a word in it', async () => {
     await scan('shop', 'a1', injection)
     await sync()
@@ -387,12 +404,45 @@ describe('an issue', () => {
     expect(jira.keys()).toHaveLength(5)
   })
 
-  it('is known though Jira’s search does not know of it yet', async () => {
-    jira.letSearchLag()
-    await scan('shop', 'a1', injection)
-    await sync()
-    await sync()
-    expect(jira.keys()).toEqual(['SEC-1'])
+  describe('is known as it is, though Jira’s search does not know of it yet,', () => {
+    beforeEach(async () => {
+      jira.removeWebhook()
+      await scan('shop', 'a1', injection)
+    })
+
+    it('when it was just filed', async () => {
+      jira.letSearchLag()
+      await sync()
+      await sync()
+      expect(jira.keys()).toEqual(['SEC-1'])
+    })
+
+    it.each([
+      ['rewritten', [{ ...injection, line: 57 }], ['PUT /issue/SEC-1']],
+      ['closed', [], ['GET /issue/SEC-1/transitions', 'POST /issue/SEC-1/transitions', 'POST /issue/SEC-1/comment']],
+    ])('when it was just %s', async (_what, findings, requests) => {
+      await sync()
+      await startApp()
+      jira.removeWebhook()
+      jira.letSearchLag()
+      await scan('shop', 'a2', ...findings)
+      asked()
+      await sync()
+      await sync()
+      expect(asked()).toEqual(['POST /search/jql', ...requests, 'POST /search/jql'])
+    })
+
+    it('when a person just changed it', async () => {
+      await sync()
+      await scan('shop', 'a2')
+      await sync()
+      await startApp()
+      jira.letSearchLag()
+      jira.moveByHand('SEC-1', 'open')
+      await jira.delivered()
+      await sync()
+      expect(jira.look('SEC-1').status).toBe('Done')
+    })
   })
 
   it('is filed once, by however many synchronizations at once', async () => {

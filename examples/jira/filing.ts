@@ -13,17 +13,18 @@ export function createFiling(jira: Jira, readLatestScans: () => Promise<LatestSc
     return result
   }
 
-  async function settle({ key, done, finding }: FiledIssue, scans: LatestScans): Promise<void> {
+  async function settle(issue: FiledIssue, scans: LatestScans): Promise<void> {
+    const { key, done, finding } = issue
     const scan = scans.get(finding.app)
     if (!scan) return
     const found = scan.findings.get(nameOf(finding))
     if (found && linesOf(found) !== linesOf(finding)) {
-      await jira.rewrite(key, found)
+      await jira.rewrite(issue, found)
       log(`${key} was updated: now on ${linesOf(found)}.`)
     }
     if (Boolean(found) !== done) return
     const [where, what] = found ? (['open', 'opened again'] as const) : (['done', 'closed'] as const)
-    if (await jira.move(key, where)) {
+    if (await jira.move(issue, where)) {
       await jira.comment(key, stateOf(finding, scans))
       log(`${key} was ${what}: ${stateOf(finding, scans)}`)
     } else {

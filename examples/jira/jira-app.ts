@@ -62,9 +62,9 @@ export function createJiraApp(settings: JiraAppSettings): JiraApp {
       response.status(401).json({ error: 'The signature is missing, or is not by this webhook’s secret.' })
       return
     }
-    const webhook = webhookSchema.safeParse(parseJson(body))
+    const webhook = webhookSchema.safeParse(JSON.parse(body.toString()))
     if (!webhook.success) {
-      response.status(400).json({ error: 'This is not a webhook of Jira’s: it is not JSON, or has no webhookEvent.' })
+      response.status(400).json({ error: 'This is not a webhook of Jira’s: it has no webhookEvent.' })
       return
     }
     try {
@@ -75,8 +75,9 @@ export function createJiraApp(settings: JiraAppSettings): JiraApp {
       response.status(503).json({ error: 'It could not be handled now. Deliver it again.' })
     }
   })
+  // What is thrown up to here is about the body: what goes wrong afterwards is caught above.
   app.use((_error: unknown, _request: Request, response: Response, _next: NextFunction) => {
-    response.status(400).json({ error: 'The body cannot be read, or is longer than any of Jira’s.' })
+    response.status(400).json({ error: 'The body is not JSON, or is longer than any of Jira’s.' })
   })
   return { app, sync: filing.sync }
 }
@@ -86,12 +87,4 @@ function isSigned(body: Buffer, header: string | undefined, secret: string): boo
   const [, signature] = /^sha256=([0-9a-f]{64})$/.exec(header ?? '') ?? []
   if (!signature) return false
   return timingSafeEqual(Buffer.from(signature, 'hex'), createHmac('sha256', secret).update(body).digest())
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString())
-  } catch {
-    return null
-  }
 }

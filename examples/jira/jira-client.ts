@@ -3,6 +3,7 @@ import { type Finding, findingSchema } from './findings.ts'
 
 /** An issue of this app’s: what it was filed for, and whether it is in a status of the category “Done”. */
 export interface FiledIssue {
+  id: string
   key: string
   done: boolean
   finding: Finding
@@ -39,16 +40,15 @@ const mostReconciled = 50
 const mostAttempts = 5
 const longestWaitSeconds = 60
 
+const statusSchema = z.object({ statusCategory: z.object({ key: z.string() }) })
 const issueSchema = z.object({
   id: z.string(),
   key: z.string(),
-  fields: z.object({ status: z.object({ statusCategory: z.object({ key: z.string() }) }) }),
+  fields: z.object({ status: statusSchema }),
   properties: z.object({ [property]: findingSchema.optional().catch(undefined) }).optional(),
 })
 const pageSchema = z.object({ issues: z.array(issueSchema), nextPageToken: z.string().nullish() })
-const transitionsSchema = z.object({
-  transitions: z.array(z.object({ id: z.string(), to: z.object({ statusCategory: z.object({ key: z.string() }) }) })),
-})
+const transitionsSchema = z.object({ transitions: z.array(z.object({ id: z.string(), to: statusSchema })) })
 const commentSchema = z.object({ author: z.object({ accountId: z.string() }).optional(), body: z.unknown() })
 const createdSchema = z.object({ id: z.string(), key: z.string() })
 const accountSchema = z.object({ accountId: z.string() })
@@ -97,6 +97,10 @@ export function createJira(settings: JiraSettings) {
     }
   }
 
+  function remember(id: string): void {
+    changed = [...changed.filter((other) => other !== Number(id)), Number(id)].slice(-mostReconciled)
+  }
+
   const pathOf = (key: string) => `/issue/${encodeURIComponent(key)}`
   const contentOf = (finding: Finding) => ({
     fields: { description: documentOf(`${finding.rule} in ${finding.file} of ${finding.app}, ${linesOf(finding)}.`) },
@@ -105,8 +109,8 @@ export function createJira(settings: JiraSettings) {
 
   return {
     /**
-     * All of the app’s issues in the project. Those that the app has just filed are among them: Jira’s search alone may not
-     * know of them for minutes.
+     * All of the app’s issues in the project, those as they are now of which the app knows that they have just changed: what
+     * Jira’s search alone says may be minutes old.
      *
      * @see https://developer.atlassian.com/cloud/jira/platform/search-and-reconcile/
      */
@@ -128,10 +132,11 @@ export function createJira(settings: JiraSettings) {
       return found
     },
 
-    /** Null for an issue that is not the app’s, or is gone. */
+    /** An issue that has changed. Null for one that is not the app’s, or is gone. */
     async findIssue(key: string): Promise<FiledIssue | null> {
       const path = `${pathOf(key)}?fields=status&properties=${property}`
       const issue = await ask('GET', path, issueSchema).catch(nullWhereGone)
+      if (issue) remember(issue.id)
       return (issue && filedIssueOf(issue)[0]) ?? null
     },
 
@@ -143,21 +148,23 @@ export function createJira(settings: JiraSettings) {
         fields: { ...fields, project: { key: projectKey }, issuetype, summary, labels: [label] },
         properties,
       })
-      changed = [...changed, Number(id)].slice(-mostReconciled)
+      remember(id)
       return key
     },
 
     /** Leaves the summary as it is, which people may have put in better words. */
-    async rewrite(key: string, finding: Finding): Promise<void> {
+    async rewrite({ id, key }: FiledIssue, finding: Finding): Promise<void> {
       await ask('PUT', pathOf(key), z.null(), contentOf(finding))
+      remember(id)
     },
 
     /** By whichever transition leads there: workflows differ. False where none does from where the issue is. */
-    async move(key: string, where: 'open' | 'done'): Promise<boolean> {
+    async move({ id, key }: FiledIssue, where: 'open' | 'done'): Promise<boolean> {
       const { transitions } = await ask('GET', `${pathOf(key)}/transitions`, transitionsSchema)
       const leading = transitions.find(({ to }) => (to.statusCategory.key === 'done') === (where === 'done'))
       if (!leading) return false
       await ask('POST', `${pathOf(key)}/transitions`, z.null(), { transition: { id: leading.id } })
+      remember(id)
       return true
     },
 
@@ -177,9 +184,9 @@ export function createJira(settings: JiraSettings) {
 
 export const linesOf = ({ lines }: Finding) => `line${lines.length === 1 ? '' : 's'} ${lines.join(', ')}`
 
-function filedIssueOf({ key, fields, properties }: z.infer<typeof issueSchema>): FiledIssue[] {
+function filedIssueOf({ id, key, fields, properties }: z.infer<typeof issueSchema>): FiledIssue[] {
   const finding = properties?.[property]
-  return finding ? [{ key, done: fields.status.statusCategory.key === 'done', finding }] : []
+  return finding ? [{ id, key, done: fields.status.statusCategory.key === 'done', finding }] : []
 }
 
 /**

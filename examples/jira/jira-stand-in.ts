@@ -89,7 +89,7 @@ export function createJiraStandIn(settings: {
   const requests: string[] = []
   let webhook: { url: string; secret: string } | undefined
   let limited = { times: 0, seconds: 0 }
-  let searchLags = false
+  let searchIndex: Map<string, Issue> | undefined
   let reopens = true
   let lastId = 10_000
 
@@ -184,12 +184,11 @@ export function createJiraStandIn(settings: {
       response.status(400).json({ errorMessages: [`Error in the JQL Query: ${asked.jql}`], warningMessages: [] })
       return
     }
-    const found = [...issues.values()].filter(
-      ({ id, key, fields }) =>
-        key.startsWith(`${project}-`) &&
-        fields.labels.includes(label) &&
-        (!searchLags || asked.reconcileIssues.includes(Number(id))),
+    const known = [...issues.values()].flatMap(
+      (issue) =>
+        (asked.reconcileIssues.includes(Number(issue.id)) ? issue : (searchIndex ?? issues).get(issue.key)) ?? [],
     )
+    const found = known.filter(({ key, fields }) => key.startsWith(`${project}-`) && fields.labels.includes(label))
     const from = Number(asked.nextPageToken ? atob(asked.nextPageToken) : 0)
     const to = from + Math.min(asked.maxResults, pageSize)
     const isLast = to >= found.length
@@ -258,6 +257,9 @@ export function createJiraStandIn(settings: {
     registerWebhook(url: string, secret: string) {
       webhook = { url, secret }
     },
+    removeWebhook() {
+      webhook = undefined
+    },
     /** Until no webhook is under way any more. */
     async delivered(): Promise<void> {
       while (underWay.size > 0) await Promise.all(underWay)
@@ -289,9 +291,9 @@ export function createJiraStandIn(settings: {
     limit(times: number, seconds: number) {
       limited = { times, seconds }
     },
-    /** Its search finds nothing but what it is asked to reconcile. */
+    /** Its search hears of no change any more, but for what it is asked to reconcile. */
     letSearchLag() {
-      searchLags = true
+      searchIndex = structuredClone(issues)
     },
     /** Its workflow lets nothing out of Done. */
     forbidReopening() {
