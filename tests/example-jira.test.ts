@@ -128,16 +128,16 @@ describe('npm run example:jira', () => {
     expect(stdout.split('\n').filter((line) => !/^\d+\. /.test(line))).toEqual([
       '   SEC-1 was filed: sql-injection, cart.ts.',
       '   SEC-2 was filed: hard-coded-secret, mail.ts.',
-      '   SEC-1 was opened again: Still found in cart.ts, line 42, by the latest scan, of commit 4f1c2ab.',
+      '   SEC-1 was opened again. Found in cart.ts, line 42, by the latest scan, of commit 4f1c2ab.',
       '   SEC-1 was updated: now on line 57.',
-      '   SEC-2 was closed: No longer found in mail.ts, by the latest scan, of commit 9d0e1f2.',
-      '   SEC-1 was answered: Still found in cart.ts, line 57, by the latest scan, of commit 9d0e1f2.',
+      '   SEC-2 was closed. Not found in mail.ts, by the latest scan, of commit 9d0e1f2.',
+      '   SEC-1 was answered. Found in cart.ts, line 57, by the latest scan, of commit 9d0e1f2.',
       '   SEC-1 (To Do): sql-injection in cart.ts of shop, line 57.',
-      '      Latchkey: Still found in cart.ts, line 42, by the latest scan, of commit 4f1c2ab.',
+      '      Latchkey: Found in cart.ts, line 42, by the latest scan, of commit 4f1c2ab.',
       '      Some Person: /recheck',
-      '      Latchkey: Still found in cart.ts, line 57, by the latest scan, of commit 9d0e1f2.',
+      '      Latchkey: Found in cart.ts, line 57, by the latest scan, of commit 9d0e1f2.',
       '   SEC-2 (Done): hard-coded-secret in mail.ts of shop, line 7.',
-      '      Latchkey: No longer found in mail.ts, by the latest scan, of commit 9d0e1f2.',
+      '      Latchkey: Not found in mail.ts, by the latest scan, of commit 9d0e1f2.',
       '   401 {"error":"The signature is missing, or is not by this webhook’s secret."}',
       expect.stringMatching(
         /^ {3}The scan service does not accept the token .* can make another, with the role Jira\.$/,
@@ -153,9 +153,9 @@ describe('npm run example:jira', () => {
       env: {
         PATH: process.env.PATH,
         PORT: '0',
-        SCAN_SERVICE_URL: settings.scanServiceUrl,
+        SCAN_SERVICE_URL: `${settings.scanServiceUrl}/`,
         LATCHKEY_TOKEN: latchkeyToken,
-        JIRA_URL: settings.jiraUrl,
+        JIRA_URL: `${settings.jiraUrl}/`,
         JIRA_EMAIL: email,
         JIRA_API_TOKEN: `${apiToken}\n`,
         JIRA_PROJECT: 'SEC',
@@ -258,7 +258,7 @@ describe('a webhook', () => {
     await jira.delivered()
     expect(jira.look('SEC-1').comments).toEqual([
       'Some Person: /recheck',
-      'Latchkey: Still found in cart.ts, line 42, by the latest scan, of commit a1.',
+      'Latchkey: Found in cart.ts, line 42, by the latest scan, of commit a1.',
     ])
     expect(logged).toContain('The scan service cannot check tokens at the moment. The next synchronization asks again.')
   })
@@ -274,8 +274,34 @@ describe('a comment', () => {
     jira.write('SEC-1', text)
     await jira.delivered()
     expect(jira.look('SEC-1').comments.slice(1)).toEqual([
-      'Latchkey: Still found in cart.ts, line 42, by the latest scan, of commit a1.',
+      'Latchkey: Found in cart.ts, line 42, by the latest scan, of commit a1.',
     ])
+  })
+
+  it('that asks about what was mended closes the issue, with one answer', async () => {
+    await scan('shop', 'a2')
+    jira.write('SEC-1', 'recheck')
+    await jira.delivered()
+    expect(jira.look('SEC-1')).toMatchObject({
+      status: 'Done',
+      comments: ['Some Person: recheck', 'Latchkey: Not found in cart.ts, by the latest scan, of commit a2.'],
+    })
+  })
+
+  it('is answered though Jira refuses what would follow from it', async () => {
+    await startApp({
+      fetch: (url, init) =>
+        String(url).endsWith('/transitions')
+          ? Promise.resolve(Response.json({ errorMessages: ['Not you.'], errors: {} }, { status: 403 }))
+          : fetch(url, init),
+    })
+    await scan('shop', 'a2')
+    jira.write('SEC-1', 'recheck')
+    await jira.delivered()
+    expect(jira.look('SEC-1').comments).toHaveLength(2)
+    expect(logged).toContain(
+      'Jira answered 403 to GET /issue/SEC-1/transitions. The app’s account lacks a permission in the project. It says: Not you.',
+    )
   })
 
   it('that says anything else is not', async () => {
@@ -306,7 +332,7 @@ describe('an issue', () => {
     await jira.delivered()
     expect(jira.look('SEC-1')).toMatchObject({
       status: 'To Do',
-      comments: ['Latchkey: Still found in cart.ts, line 42, by the latest scan, of commit a2.'],
+      comments: ['Latchkey: Found in cart.ts, line 42, by the latest scan, of commit a2.'],
     })
     expect(jira.look('SEC-2')).toMatchObject({ status: 'Done', comments: [] })
   })
@@ -360,8 +386,8 @@ describe('an issue', () => {
     expect(jira.look('SEC-1')).toMatchObject({
       status: 'To Do',
       comments: [
-        'Latchkey: No longer found in cart.ts, by the latest scan, of commit a2.',
-        'Latchkey: Still found in cart.ts, line 42, by the latest scan, of commit a3.',
+        'Latchkey: Not found in cart.ts, by the latest scan, of commit a2.',
+        'Latchkey: Found in cart.ts, line 42, by the latest scan, of commit a3.',
       ],
     })
     expect(jira.keys()).toEqual(['SEC-1'])

@@ -13,38 +13,48 @@ export function createFiling(jira: Jira, readLatestScans: () => Promise<LatestSc
     return result
   }
 
-  async function settle(issue: FiledIssue, scans: LatestScans): Promise<void> {
+  /** True where it said so in the issue. */
+  async function settle(issue: FiledIssue, scans: LatestScans): Promise<boolean> {
     const { key, done, finding } = issue
     const scan = scans.get(finding.app)
-    if (!scan) return
+    if (!scan) return false
     const found = scan.findings.get(nameOf(finding))
     if (found && linesOf(found) !== linesOf(finding)) {
       await jira.rewrite(issue, found)
       log(`${key} was updated: now on ${linesOf(found)}.`)
     }
-    if (Boolean(found) !== done) return
+    if (Boolean(found) !== done) return false
     const [where, what] = found ? (['open', 'opened again'] as const) : (['done', 'closed'] as const)
-    if (await jira.move(issue, where)) {
-      await jira.comment(key, stateOf(finding, scans))
-      log(`${key} was ${what}: ${stateOf(finding, scans)}`)
-    } else {
+    if (!(await jira.move(issue, where))) {
       log(`${key} cannot be ${what}: its workflow has no transition for that which the app’s account may make.`)
+      return false
     }
+    await jira.comment(key, stateOf(finding, scans))
+    log(`${key} was ${what}. ${stateOf(finding, scans)}`)
+    return true
+  }
+
+  /** What Jira refuses for one issue does not hold up the others, and would be refused again. */
+  async function tellRefusal<Result>(work: () => Promise<Result>): Promise<Result | null> {
+    return work().catch((error: unknown) => {
+      if (!(error instanceof JiraError) || ![400, 403, 404, 409].includes(error.status)) throw error
+      log(error.message)
+      return null
+    })
   }
 
   return {
-    /** Files what is not filed, and settles all that is. What Jira refuses for one issue does not hold up the others. */
+    /** Settles all that is filed, and files what is not. */
     sync: () =>
       inTurn(async () => {
         const scans = await readLatestScans()
         const issues = await jira.filedIssues()
-        for (const issue of issues) await eachByItself(() => settle(issue, scans))
+        for (const issue of issues) await tellRefusal(() => settle(issue, scans))
         const filed = new Set(issues.map(({ finding }) => nameOf(finding)))
         for (const finding of [...scans.values()].flatMap(({ findings }) => [...findings.values()])) {
           if (filed.has(nameOf(finding))) continue
-          await eachByItself(async () =>
-            log(`${await jira.file(finding)} was filed: ${finding.rule}, ${finding.file}.`),
-          )
+          const key = await tellRefusal(() => jira.file(finding))
+          if (key) log(`${key} was filed: ${finding.rule}, ${finding.file}.`)
         }
       }),
 
@@ -52,7 +62,9 @@ export function createFiling(jira: Jira, readLatestScans: () => Promise<LatestSc
     issueChanged: (key: string) =>
       inTurn(async () => {
         const issue = await jira.findIssue(key)
-        if (issue?.done) await settle(issue, await readLatestScans())
+        if (!issue?.done) return
+        const scans = await readLatestScans()
+        await tellRefusal(() => settle(issue, scans))
       }),
 
     /** For a comment: “recheck” is answered. A slash before it is allowed, as chat commands have it. */
@@ -63,17 +75,10 @@ export function createFiling(jira: Jira, readLatestScans: () => Promise<LatestSc
         const issue = await jira.findIssue(key)
         if (!issue) return
         const scans = await readLatestScans()
+        if (await tellRefusal(() => settle(issue, scans))) return
         await jira.comment(key, stateOf(issue.finding, scans))
-        log(`${key} was answered: ${stateOf(issue.finding, scans)}`)
-        await settle(issue, scans)
+        log(`${key} was answered. ${stateOf(issue.finding, scans)}`)
       }),
-  }
-
-  async function eachByItself(work: () => Promise<void>): Promise<void> {
-    await work().catch((error: unknown) => {
-      if (!(error instanceof JiraError) || ![400, 403, 404, 409].includes(error.status)) throw error
-      log(error.message)
-    })
   }
 }
 
@@ -81,8 +86,6 @@ function stateOf(finding: Finding, scans: LatestScans): string {
   const scan = scans.get(finding.app)
   if (!scan) return `No scan of ${finding.app} is known, so nothing can be said.`
   const found = scan.findings.get(nameOf(finding))
-  const [state, where] = found
-    ? ['Still found', `${finding.file}, ${linesOf(found)}`]
-    : ['No longer found', finding.file]
+  const [state, where] = found ? ['Found', `${finding.file}, ${linesOf(found)}`] : ['Not found', finding.file]
   return `${state} in ${where}, by the latest scan, of commit ${scan.commit}.`
 }

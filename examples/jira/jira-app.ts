@@ -51,7 +51,8 @@ export function createJiraApp(settings: JiraAppSettings): JiraApp {
     const handling = handled.get(identifier) ?? handle(webhook)
     handled.set(identifier, handling)
     handling.catch(() => handled.delete(identifier))
-    for (const oldest of handled.keys()) if (handled.size > mostRemembered) handled.delete(oldest)
+    const [oldest = identifier] = handled.keys()
+    if (handled.size > mostRemembered) handled.delete(oldest)
     return handling
   }
 

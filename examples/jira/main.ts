@@ -14,12 +14,14 @@ const setting = (name: string) => {
   if (!value) missing.push(name)
   return value ?? ''
 }
-const log = (line: string) => process.stdout.write(`${line}\n`)
+const address = (name: string) => setting(name).replace(/\/+$/, '')
+// What a scan or Jira says cannot begin a line of its own.
+const log = (line: string) => process.stdout.write(`${line.replace(/\s+/g, ' ')}\n`)
 
 const settings = {
-  scanServiceUrl: setting('SCAN_SERVICE_URL'),
+  scanServiceUrl: address('SCAN_SERVICE_URL'),
   latchkeyToken: setting('LATCHKEY_TOKEN'),
-  jiraUrl: setting('JIRA_URL'),
+  jiraUrl: address('JIRA_URL'),
   jiraEmail: setting('JIRA_EMAIL'),
   jiraApiToken: setting('JIRA_API_TOKEN'),
   projectKey: setting('JIRA_PROJECT'),
