@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { Webhook } from 'standardwebhooks'
 import { z } from 'zod'
+import type { World } from './world.ts'
 
 /** A message as a receiver has it. */
 export interface Received {
@@ -60,4 +61,14 @@ export async function openReceiver(): Promise<Receiver> {
 export function checkSignature(secret: string, { body, headers }: Received): void {
   const given = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]))
   new Webhook(secret).verify(body, given)
+}
+
+/** As if so much time had gone by, for all that waits to be sent. In the order in which the server locks it. */
+export async function passTime({ sql }: Pick<World, 'sql'>, time: string): Promise<void> {
+  await sql(
+    `begin; select from webhooks order by id for update;
+     update webhook_deliveries set due_at = due_at - interval '${time}', give_up_at = give_up_at - interval '${time}',
+       created_at = created_at - interval '${time}' where status = 'PENDING';
+     commit`,
+  )
 }

@@ -9,11 +9,21 @@ const longestStartMilliseconds = 20_000
 /** What `npm start` runs, on a world’s database, until it is killed: at the latest with the stack. */
 export async function startServerProcess(
   stack: AsyncDisposableStack,
-  { databaseUrl, port = '0' }: { databaseUrl: string; port?: string },
+  {
+    databaseUrl,
+    port = '0',
+    environment = {},
+  }: { databaseUrl: string; port?: string; environment?: Record<string, string> },
 ): Promise<{ child: ChildProcess; address: string }> {
   const child = spawn(process.execPath, ['server/main.ts'], {
     cwd: checkout,
-    env: { PATH: process.env.PATH ?? '', DATABASE_URL: databaseUrl, LATCHKEY_SECRET: serverKey, PORT: port },
+    env: {
+      PATH: process.env.PATH ?? '',
+      DATABASE_URL: databaseUrl,
+      LATCHKEY_SECRET: serverKey,
+      PORT: port,
+      ...environment,
+    },
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   stack.defer(() => void child.kill('SIGKILL'))

@@ -7,7 +7,7 @@ import { openDependencies } from '../server/open-dependencies.ts'
 import { purge } from '../server/tokens/retention.ts'
 import { startDeliveries } from '../server/webhooks/delivery.ts'
 import { tellExpiries } from '../server/webhooks/expiry.ts'
-import { checkSignature, openReceiver, type Received, type Receiver } from './receiver.ts'
+import { checkSignature, openReceiver, passTime, type Received, type Receiver } from './receiver.ts'
 import { openWorld, serverKey, type World } from './world.ts'
 
 const webhookNetworks = readNetworks(['127.0.0.0/8'])
@@ -62,12 +62,7 @@ const deliveries = async (webhookId: string) => (await owner.webhookDeliveries({
 const typesOf = (received: Received[]) => received.map(({ type }) => type)
 const until = (check: () => unknown) => vi.waitFor(check, { timeout: 10_000, interval: 50 })
 
-/** As if so much time had gone by, for all that waits. */
-const pass = (time: string) =>
-  world.sql(
-    `update webhook_deliveries set due_at = due_at - interval '${time}', give_up_at = give_up_at - interval '${time}',
-       created_at = created_at - interval '${time}' where status = 'PENDING'`,
-  )
+const pass = (time: string) => passTime(world, time)
 
 describe('a webhook', () => {
   it('is told of all that happens to a token, signed, and in the order in which it happened', async () => {
@@ -671,6 +666,23 @@ describe('the address of a webhook', () => {
     })
     expect(receiver.received).toEqual([])
     await strict.sql('delete from webhooks')
+  })
+
+  it('is connected to as it was looked up, and by no second look-up', async () => {
+    const receiver = await receive()
+    const lookup = async () => [{ address: '127.0.0.1', family: 4 }]
+    const pinned = await openDependencies({
+      ...{ databaseUrl: world.databaseUrl, databaseConnections: 4, tokenPrefix: 'lk', log: world.dependencies.log },
+      ...{ serverKey, webhookNetworks, lookup },
+    })
+    opened.defer(() => pinned.close())
+    const { id } = await hook(receiver.url)
+    // No other look-up finds a host of this name: RFC 6761 keeps it for that.
+    await world.sql(`update webhooks set url = replace(url, '127.0.0.1', 'pinned.invalid')`)
+    deliver(pinned)
+    await owner.testWebhook({ input: { id } })
+    await until(() => expect(receiver.accepted).toHaveLength(1))
+    expect(receiver.accepted[0]?.headers.host).toMatch(/^pinned\.invalid:/)
   })
 
   it('is checked when it is changed, and a refused change changes nothing', async () => {
