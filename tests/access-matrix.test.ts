@@ -60,6 +60,7 @@ integrationTokens foreign  : 401   401   ok     ok     403    403    403    403 
 integrationToken own       : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 integrationToken foreign   : 401   401   null   null   403    403    403    403  403  403  403  403  403  403
 tokenRoles own             : 401   401   ok     ok     403    403    403    403  403  403  ok   403  403  403
+tokenPolicy own            : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 auditEvents own            : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 auditEvents foreign        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 webhooks own               : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
@@ -93,6 +94,14 @@ regenerateToken own        : 401   401   ok     ok     403    403    403    403 
 regenerateToken foreign    : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
 deleteToken own            : 401   401   ok     ok     403    403    403    403  403  403  gone 403  403  403
 deleteToken foreign        : 401   401   gone   gone   403    403    403    403  403  403  gone 403  403  403
+updateTokenPolicy own      : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+updateTokenPolicy foreign  : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+createTokenRole own        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+createTokenRole foreign    : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+updateTokenRole own        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+updateTokenRole foreign    : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+deleteTokenRole own        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+deleteTokenRole foreign    : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
 setGroupRole own           : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 setGroupRole foreign       : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
 createWebhook own          : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
@@ -118,6 +127,7 @@ const refusals = new Map<string, (typeof outcomes)[number]>([
   ['TokenNotFound', 'gone'],
   ['SessionNotFound', 'gone'],
   ['GroupNotFound', 'gone'],
+  ['TokenRoleNotFound', 'gone'],
   ['WebhookNotFound', 'gone'],
   ['DeliveryNotFound', 'gone'],
   ['InvalidInput', 'bad'],
@@ -201,6 +211,7 @@ interface Target {
   deliveryId: string
   /** May be deleted. */
   victimWebhookId: string
+  victimRoleId: string
   /** Places in the organization's lists before which its own rows stand; null for the beginning. */
   tokensCursor: string | null
   eventsCursor: string | null
@@ -250,6 +261,20 @@ const questions: Record<string, (target: Target, caller: Caller) => Question> = 
   }),
   signOut: (_, { by }) => ({ variables: {}, shows: `"signedOut":${by === 'session'}` }),
   switchOrganization: ({ slug, organizationId }) => ({ variables: { slug }, shows: organizationId }),
+  tokenPolicy: () => ({ variables: {}, shows: '"tokensOutside":' }),
+  updateTokenPolicy: () => {
+    const longestLifetimeDays = 1_000 + ++made
+    return { variables: { input: { longestLifetimeDays } }, shows: String(longestLifetimeDays) }
+  },
+  createTokenRole: () => {
+    const label = `Role ${++made}`
+    return { variables: { input: { label, permissions: ['findings:read'] } }, shows: label }
+  },
+  updateTokenRole: ({ roleId }) => ({
+    variables: { input: { id: roleId, description: `Changed ${++made}` } },
+    shows: `"Changed ${made}"`,
+  }),
+  deleteTokenRole: ({ victimRoleId }) => ({ variables: { input: { id: victimRoleId } }, shows: victimRoleId }),
   groups: ({ groupId }) => ({ variables: {}, shows: groupId }),
   setGroupRole: ({ groupId }) => ({ variables: { input: { groupId, role: 'GUEST' } }, shows: groupId }),
   webhooks: ({ webhookId }) => ({ variables: {}, shows: webhookId }),
@@ -601,7 +626,7 @@ async function prepare(organization: TestOrganization, label: string): Promise<T
   const { id: organizationId, slug, owner } = organization
   const roleId = createId('role', world.dependencies)
   await world.sql(
-    `insert into token_roles (id, organization_id, label, description, permissions) values ($1, $2, $3, $3, '{findings:read}')`,
+    `insert into token_roles (id, organization_id, label, label_key, description, permissions) values ($1, $2, $3, $3, $3, '{findings:read}')`,
     [roleId, organizationId, `${label} role`],
   )
   const groupId = createId('group', world.dependencies)
@@ -628,6 +653,7 @@ async function prepare(organization: TestOrganization, label: string): Promise<T
       groupId,
       webhookId,
       victimWebhookId,
+      victimRoleId: await createRole(owner, `${label} role to delete`),
       deliveryId: delivery?.id ?? '',
       deliveriesCursor: null,
       memberId: await memberId(organization.member),
@@ -641,6 +667,11 @@ async function prepare(organization: TestOrganization, label: string): Promise<T
 async function createToken(admin: Latchkey, label: string, roleId: string) {
   const { token, secret } = unwrap((await admin.createToken({ input: { label, roleId } })).createToken)
   return { id: token.id, secret }
+}
+
+async function createRole(admin: Latchkey, label: string): Promise<string> {
+  const input = { label, permissions: ['findings:read'] }
+  return unwrap((await admin.createTokenRole({ input })).createTokenRole).tokenRole.id
 }
 
 async function createWebhook(admin: Latchkey, url: string): Promise<string> {
@@ -889,6 +920,13 @@ async function restore(field: string, { renew }: Caller): Promise<Fingerprint> {
     const owner = world.as(callers.find(({ name }) => name === 'OWNER by session')?.credential ?? '')
     own = { ...own, victimId: (await createToken(owner, `Another victim ${++made}`, 'role_ci')).id }
   }
+  if (field === 'Mutation.deleteTokenRole') {
+    const owner = world.as(callers.find(({ name }) => name === 'OWNER by session')?.credential ?? '')
+    own = { ...own, victimRoleId: await createRole(owner, `Role to delete ${++made}`) }
+  }
+  // No token of the other rows is to be refused for it.
+  if (field === 'Mutation.updateTokenPolicy')
+    await world.sql('update organizations set longest_token_lifetime_days = null where id = $1', [own.organizationId])
   if (field === 'Mutation.deleteWebhook') {
     const owner = world.as(callers.find(({ name }) => name === 'OWNER by session')?.credential ?? '')
     own = { ...own, victimWebhookId: await createWebhook(owner, `https://192.31.197.1/victim/${++made}`) }

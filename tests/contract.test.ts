@@ -31,8 +31,8 @@ describe('the running schema', () => {
     ],
     [
       'which permission opens a field',
-      'orPermission: "tokens:create-ci")\n\n  auditEvents',
-      'orPermission: "tokens:verify")\n\n  auditEvents',
+      'orPermission: "tokens:create-ci")\n\n  tokenPolicy',
+      'orPermission: "tokens:verify")\n\n  tokenPolicy',
     ],
     ['that anyone may use a field', 'viewer: Viewer! @authenticated', 'viewer: Viewer! @public'],
     ['a directive that is missing', 'viewer: Viewer! @authenticated', 'viewer: Viewer!'],

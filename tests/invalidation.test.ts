@@ -313,7 +313,7 @@ describe('a verifier with a warm cache, at another instance than the change', ()
       async () => {
         const roleId = createId('role', world.dependencies)
         await world.sql(
-          `insert into token_roles (id, organization_id, label, description, permissions) values ($1, $2, 'Auditor', 'Reads', '{findings:read}')`,
+          `insert into token_roles (id, organization_id, label, label_key, description, permissions) values ($1, $2, 'Auditor', 'auditor', 'Reads', '{findings:read}')`,
           [roleId, world.alpha.id],
         )
         const { secret } = await create(world.alpha, roleId)

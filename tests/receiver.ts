@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import { Webhook } from 'standardwebhooks'
 import { z } from 'zod'
 import type { World } from './world.ts'
@@ -24,6 +24,8 @@ export interface Receiver extends AsyncDisposable {
   /** What it answers from now on; null for nothing at all. */
   answer: number | null
   headers: Record<string, string>
+  /** Answers all that still waits for an answer. */
+  answerWaiting(status: number): void
 }
 
 const message = z.object({ type: z.string(), timestamp: z.string(), data: z.record(z.string(), z.unknown()) })
@@ -36,10 +38,14 @@ export async function openReceiver(): Promise<Receiver> {
     const { headers } = request
     const got = { ...message.parse(JSON.parse(body)), id: String(headers['webhook-id']), headers, body }
     receiver.received.push(got)
-    if (receiver.answer === null) return
+    if (receiver.answer === null) {
+      waiting.push(response)
+      return
+    }
     if (receiver.answer < 300) receiver.accepted.push(got)
     response.writeHead(receiver.answer, receiver.headers).end()
   })
+  const waiting: ServerResponse[] = []
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
@@ -49,6 +55,9 @@ export async function openReceiver(): Promise<Receiver> {
     received: [],
     answer: 204,
     headers: {},
+    answerWaiting(status) {
+      for (const response of waiting.splice(0)) response.writeHead(status).end()
+    },
     async [Symbol.asyncDispose]() {
       server.close().closeAllConnections()
       await once(server, 'close')

@@ -470,7 +470,7 @@ describe('the code itself, without row-level security behind it', () => {
     const { alpha, beta } = open
     const roleId = createId('role', open.dependencies)
     await open.sql(
-      `insert into token_roles (id, organization_id, label, description, permissions) values ($1, $2, 'Auditor', 'Reads', '{findings:read}')`,
+      `insert into token_roles (id, organization_id, label, label_key, description, permissions) values ($1, $2, 'Auditor', 'auditor', 'Reads', '{findings:read}')`,
       [roleId, beta.id],
     )
     const idempotencyKey = 'first'
@@ -658,7 +658,7 @@ describe('minting', () => {
 async function prepare({ id, superAdmin, guest }: TestOrganization): Promise<Prepared> {
   const roleId = createId('role', world.dependencies)
   await world.sql(
-    `insert into token_roles (id, organization_id, label, description, permissions) values ($1, $2, 'Auditor', 'Reads', '{findings:read}')`,
+    `insert into token_roles (id, organization_id, label, label_key, description, permissions) values ($1, $2, 'Auditor', 'auditor', 'Reads', '{findings:read}')`,
     [roleId, id],
   )
   const groupId = createId('group', world.dependencies)

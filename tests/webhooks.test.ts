@@ -310,6 +310,22 @@ describe('a message that does not arrive', () => {
     await until(() => expect(receiver.accepted).toHaveLength(2))
   })
 
+  it('is let go of by the instance that has it, and not by one from which it was taken over', async () => {
+    const receiver = await receive()
+    receiver.answer = null
+    await hook(receiver.url)
+    const stopFirst = deliver()
+    await createToken('Jenkins')
+    await until(() => expect(receiver.received).toHaveLength(1))
+    // Its minute is over, and it knows nothing of that.
+    await pass('1 minute')
+    deliver()
+    await until(() => expect(receiver.received).toHaveLength(2))
+    await stopFirst()
+    await new Promise((resolve) => setTimeout(resolve, 2_500))
+    expect(receiver.received).toHaveLength(2)
+  })
+
   it('arrives once, whichever of three instances sends it', async () => {
     const receiver = await receive()
     await hook(receiver.url)
@@ -347,6 +363,19 @@ describe('a webhook that is disabled', () => {
       'Before',
       'webhook.test',
     ])
+  })
+
+  it('is sent nothing again that fails while it is being disabled', async () => {
+    const receiver = await receive()
+    receiver.answer = null
+    const { id } = await hook(receiver.url)
+    deliver()
+    await createToken('Jenkins')
+    await until(() => expect(receiver.received).toHaveLength(1))
+    unwrap((await owner.updateWebhook({ input: { id, enabled: false } })).updateWebhook)
+    receiver.answerWaiting(500)
+    await until(async () => expect((await deliveries(id))[0]?.attempts).toHaveLength(1))
+    expect((await deliveries(id))[0]).toMatchObject({ status: 'PENDING', nextAttemptAt: null })
   })
 
   it('is so by itself once its receiver says that it is gone', async () => {

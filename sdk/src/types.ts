@@ -3,8 +3,10 @@ import type {
   AuditEventFragment,
   ChangePasswordMutation,
   CreateTokenMutation,
+  CreateTokenRoleMutation,
   CreateWebhookMutation,
   DeleteTokenMutation,
+  DeleteTokenRoleMutation,
   DeleteWebhookMutation,
   EndSessionMutation,
   GroupFragment,
@@ -21,10 +23,13 @@ import type {
   SignInMutation,
   SwitchOrganizationMutation,
   TestWebhookMutation,
+  TokenPolicyFragment,
   TokenRoleFragment,
   TokenSecretFragment,
   TokenVerificationFragment,
   UpdateTokenMutation,
+  UpdateTokenPolicyMutation,
+  UpdateTokenRoleMutation,
   UpdateWebhookMutation,
   ViewerQuery,
   WebhookAttemptFragment,
@@ -36,9 +41,11 @@ export type {
   AuditEventFilter,
   ChangePasswordInput,
   CreateTokenInput,
+  CreateTokenRoleInput,
   CreateWebhookInput,
   CredentialKind,
   DeleteTokenInput,
+  DeleteTokenRoleInput,
   DeleteWebhookInput,
   EndSessionInput,
   GroupRole,
@@ -54,6 +61,8 @@ export type {
   TokenRoleKind,
   TokenStatus,
   UpdateTokenInput,
+  UpdateTokenPolicyInput,
+  UpdateTokenRoleInput,
   UpdateWebhookInput,
   WebhookDeliveryFilter,
   WebhookDeliveryStatus,
@@ -68,6 +77,8 @@ export type IntegrationToken = IntegrationTokenFragment
 export type TokenSecret = TokenSecretFragment
 /** What an integration token may do: a named set of permissions, each as `resource:action`. */
 export type TokenRole = TokenRoleFragment
+/** What an organization asks of its tokens' expiry. */
+export type TokenPolicy = TokenPolicyFragment
 /** A member's own access token: its last four characters and its dates, never the value. */
 export type AccessToken = AccessTokenFragment
 /** A customer of the platform; integration tokens belong to it. */
@@ -137,3 +148,11 @@ export type DeleteWebhookResult = DeleteWebhookMutation['deleteWebhook']
 export type TestWebhookResult = TestWebhookMutation['testWebhook']
 /** What `redeliverWebhook` answers. */
 export type RedeliverWebhookResult = RedeliverWebhookMutation['redeliverWebhook']
+/** What `updateTokenPolicy` answers. */
+export type UpdateTokenPolicyResult = UpdateTokenPolicyMutation['updateTokenPolicy']
+/** What `createTokenRole` answers. */
+export type CreateTokenRoleResult = CreateTokenRoleMutation['createTokenRole']
+/** What `updateTokenRole` answers. */
+export type UpdateTokenRoleResult = UpdateTokenRoleMutation['updateTokenRole']
+/** What `deleteTokenRole` answers. */
+export type DeleteTokenRoleResult = DeleteTokenRoleMutation['deleteTokenRole']

@@ -46,6 +46,10 @@ export const organizations = pgTable('organizations', {
   name: text('name').notNull(),
   slug: text('slug').notNull().unique(),
   createdAt: createdAt(),
+  /** What it asks of its tokens' expiry: see server/tokens/policy.ts. */
+  longestTokenLifetimeDays: integer('longest_token_lifetime_days'),
+  tokenExpiryRequired: boolean('token_expiry_required').notNull().default(false),
+  defaultTokenLifetimeDays: integer('default_token_lifetime_days'),
 })
 
 /** One row for an email address, whichever organizations its person is a member of. */
@@ -212,11 +216,21 @@ export const tokenRoles = pgTable(
       .$type<OrganizationId>()
       .references(() => organizations.id),
     label: text('label').notNull(),
+    /** The label as it is compared: see `labelKey`. */
+    labelKey: text('label_key').notNull(),
     description: text('description').notNull(),
     permissions: text('permissions').array().notNull(),
     createdAt: createdAt(),
   },
-  (table) => [index('token_roles_organization_id').on(table.organizationId)],
+  (table) => [
+    index('token_roles_organization_id').on(table.organizationId),
+    unique('token_roles_label_taken').on(table.organizationId, table.labelKey),
+    // What Latchkey itself goes by is for managed roles, and for services: a token could verify, or manage, with it.
+    check(
+      'token_roles_reserved',
+      sql`organization_id is null or array_to_string(permissions, ' ') !~ '(^| )(tokens|members|scim):'`,
+    ),
+  ],
 )
 
 /**

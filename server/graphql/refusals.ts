@@ -1,7 +1,15 @@
 import { NotAMember, SessionNotFound, SignInRefused, TooManyAttempts, WrongPassword } from '../identity/refusals.ts'
 import { GroupNotFound } from '../organizations/refusals.ts'
 import { type InputIssue, InvalidInput, type Refusal } from '../refusal.ts'
-import { ConfirmationNeeded, IdempotencyKeyReused, LabelTaken, TokenNotFound } from '../tokens/refusals.ts'
+import {
+  ConfirmationNeeded,
+  IdempotencyKeyReused,
+  LabelTaken,
+  TokenNotFound,
+  TokenRoleInUse,
+  TokenRoleNotFound,
+  TooManyTokenRoles,
+} from '../tokens/refusals.ts'
 import { DeliveryNotFound, TooManyWebhooks, WebhookNotFound } from '../webhooks/refusals.ts'
 import { builder } from './builder.ts'
 
@@ -27,12 +35,12 @@ builder.objectType(TokenNotFound, { name: 'TokenNotFound', interfaces: [refusal]
 builder.objectType(ConfirmationNeeded, {
   name: 'ConfirmationNeeded',
   description:
-    'What was asked for would end something that is in use, and was not done. Sent again with `force: true`, it is.',
+    'What was asked for would end or change something that is in use, and was not done. Sent again with `force: true`, it is.',
   interfaces: [refusal],
 })
 builder.objectType(LabelTaken, {
   name: 'LabelTaken',
-  description: 'Another token of the organization has the label.',
+  description: 'Another token, or another role, of the organization has the label.',
   interfaces: [refusal],
 })
 builder.objectType(IdempotencyKeyReused, {
@@ -62,6 +70,22 @@ builder.objectType(SessionNotFound, {
   interfaces: [refusal],
 })
 builder.objectType(GroupNotFound, { name: 'GroupNotFound', interfaces: [refusal] })
+builder.objectType(TokenRoleNotFound, { name: 'TokenRoleNotFound', interfaces: [refusal] })
+builder.objectType(TokenRoleInUse, {
+  name: 'TokenRoleInUse',
+  description: 'The role cannot go while tokens have it.',
+  interfaces: [refusal],
+  fields: (t) => ({
+    tokenCount: t.exposeInt('tokenCount', {
+      description: 'How many tokens have it, up to 10,000: that number means as many or more.',
+    }),
+  }),
+})
+builder.objectType(TooManyTokenRoles, {
+  name: 'TooManyTokenRoles',
+  description: 'The organization has as many roles of its own as it may have.',
+  interfaces: [refusal],
+})
 builder.objectType(WebhookNotFound, { name: 'WebhookNotFound', interfaces: [refusal] })
 builder.objectType(TooManyWebhooks, {
   name: 'TooManyWebhooks',

@@ -42,7 +42,7 @@ export async function setGroupRole(
   const { database, principal } = acting
   const { organizationId } = principal
   return withOrganization(database, principal, async (transaction) => {
-    await lockProvisioning(transaction, organizationId)
+    await lockOrganization(transaction, organizationId)
     const [group] = await transaction
       .update(groups)
       .set({ role })
@@ -58,10 +58,10 @@ export async function setGroupRole(
 }
 
 /**
- * Comes first where members and groups are changed for an identity provider: one such transaction of the organization then
- * waits for another, and sees what it did.
+ * Comes first where what is changed has to be seen together, such as members and groups, or all roles: one such transaction
+ * of the organization then waits for another, and sees what it did.
  */
-export async function lockProvisioning(transaction: Transaction, organizationId: OrganizationId): Promise<void> {
+export async function lockOrganization(transaction: Transaction, organizationId: OrganizationId): Promise<void> {
   await transaction.execute(sql`select from organizations where id = ${organizationId} for no key update`)
 }
 

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type Action, recordActions } from '../audit/record-event.ts'
 import { type Transaction, withOrganization } from '../database/with-organization.ts'
 import { emailKey } from '../identity/service.ts'
-import { lockProvisioning } from '../organizations/groups.ts'
+import { lockOrganization } from '../organizations/groups.ts'
 import { emailProblem, memberNameProblem, nameOf } from '../organizations/operator.ts'
 import type { Provisioning } from './acting.ts'
 import { isJson, scopeOfResource } from './attribute-path.ts'
@@ -165,7 +165,7 @@ export async function provision<T>(
   const { database, principal } = acting
   return namingConflicts(() =>
     withOrganization(database, principal, async (transaction) => {
-      await lockProvisioning(transaction, principal.organizationId)
+      await lockOrganization(transaction, principal.organizationId)
       const { result, actions } = await work(transaction, principal.organizationId)
       await recordActions(transaction, acting, actions)
       return result

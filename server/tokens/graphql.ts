@@ -181,7 +181,8 @@ const createTokenInput = builder.inputType('CreateTokenInput', {
     roleId: t.id({ required: true }),
     expiresAt: t.field({
       type: 'DateTime',
-      description: "Must lie in the future, and within the organization's maximum token lifetime where it sets one.",
+      description:
+        "Must lie in the future and meet the organization's `tokenPolicy`, whose default it is where it is left out. Null for none.",
     }),
     idempotencyKey: t.string({
       description:
@@ -203,7 +204,8 @@ const createTokenPayload = builder.objectRef<IssuedToken>('CreateTokenPayload').
 const forceDescription = 'Whether to do it also where provisioning stops with it: see `ConfirmationNeeded`.'
 
 const updateTokenInput = builder.inputType('UpdateTokenInput', {
-  description: 'Only the fields that are given change; `description` and `expiresAt` given as null are cleared.',
+  description:
+    "Only the fields that are given change; `description` and `expiresAt` given as null are cleared. An expiry that changes has to\nmeet the organization's `tokenPolicy`.",
   fields: (t) => ({
     id: t.id({ required: true }),
     label: t.string(),

@@ -6,17 +6,32 @@ export class TokenNotFound extends Refusal {
   }
 }
 
-export class ConfirmationNeeded extends Refusal {
-  constructor() {
-    super(
-      'This is the last SCIM token that is in use: provisioning stops with it. Send force: true to do it all the same.',
-    )
+/** Its message says what would come of it, and how to do it all the same. */
+export class ConfirmationNeeded extends Refusal {}
+
+export class LabelTaken extends Refusal {
+  constructor(label: string, what: 'token' | 'role') {
+    super(`Another ${what} is already called “${label}”. Choose another label.`)
   }
 }
 
-export class LabelTaken extends Refusal {
-  constructor(label: string) {
-    super(`Another token is already called “${label}”. Choose another label.`)
+export class TokenRoleNotFound extends Refusal {
+  constructor() {
+    super('The organization has no such role of its own. Managed roles cannot be changed; look at the list again.')
+  }
+}
+
+export class TokenRoleInUse extends Refusal {
+  readonly tokenCount: number
+  constructor(tokens: string, tokenCount: number) {
+    super(`${tokens} ${tokenCount === 1 ? 'has' : 'have'} this role. Delete them first, or take its permissions away.`)
+    this.tokenCount = tokenCount
+  }
+}
+
+export class TooManyTokenRoles extends Refusal {
+  constructor(most: number) {
+    super(`An organization has ${most} roles of its own at most. Delete one that is not needed any more.`)
   }
 }
 

@@ -136,6 +136,12 @@ async function withSecrets(
 
 const acceptedSecret = or(isNull(tokenSecrets.acceptedUntil), gt(tokenSecrets.acceptedUntil, sql`now()`))
 
+export const currentSecretOfToken = and(
+  eq(tokenSecrets.organizationId, integrationTokens.organizationId),
+  eq(tokenSecrets.tokenId, integrationTokens.id),
+  isNull(tokenSecrets.acceptedUntil),
+)
+
 const ownToken = (organizationId: OrganizationId, tokenId: string) =>
   and(eq(integrationTokens.organizationId, organizationId), eq(integrationTokens.id, sql`${tokenId}`))
 
@@ -152,10 +158,13 @@ export async function lockToken(
       expiresAt: integrationTokens.expiresAt,
       enabled: integrationTokens.enabled,
       now: sql<Date>`now()`.mapWith(integrationTokens.createdAt),
+      /** When its current secret was made. */
+      madeAt: tokenSecrets.createdAt,
     })
     .from(integrationTokens)
+    .innerJoin(tokenSecrets, currentSecretOfToken)
     .where(ownToken(organizationId, tokenId))
-    .for('update')
+    .for('update', { of: integrationTokens })
   return token ?? null
 }
 

@@ -5,9 +5,10 @@ import { type Transaction, withOrganization } from '../database/with-organizatio
 import type { Acting } from '../dependencies.ts'
 import { createId, type OrganizationId, type TokenId } from '../identifiers.ts'
 import { type OrganizationPrincipal, principalId } from '../identity/principal.ts'
-import { lockProvisioning } from '../organizations/groups.ts'
+import { lockOrganization } from '../organizations/groups.ts'
 import { countSecret } from '../rate-limits.ts'
 import { InvalidInput } from '../refusal.ts'
+import { defaultExpiry, readPolicy, requireAllowed } from './policy.ts'
 import { ConfirmationNeeded, IdempotencyKeyReused, LabelTaken, TokenNotFound } from './refusals.ts'
 import type { IntegrationToken, TokenFilter, TokenSort } from './repository.ts'
 import * as repository from './repository.ts'
@@ -66,7 +67,7 @@ export async function listTokens(
 /** Throws `InvalidInput`, `LabelTaken`, `IdempotencyKeyReused`. */
 export async function createToken(acting: Acting, input: unknown): Promise<IssuedToken> {
   const { database, principal, digester } = acting
-  const { label, description, roleId, expiresAt, idempotencyKey } = readInput(newToken, input)
+  const { label, description, roleId, idempotencyKey, ...given } = readInput(newToken, input)
   await countSecret(acting)
   const { organizationId } = principal
   return withOrganization(database, principal, async (transaction) => {
@@ -83,7 +84,7 @@ export async function createToken(acting: Acting, input: unknown): Promise<Issue
         inputDigest: digester.digestUnder(
           keyId,
           'token input',
-          JSON.stringify([label, description, roleId, expiresAt]),
+          JSON.stringify([label, description, roleId, given.expiresAt]),
         ),
         salt: acting.randomBytes(32),
         tokenId,
@@ -107,7 +108,9 @@ export async function createToken(acting: Acting, input: unknown): Promise<Issue
     }
     const role = grantable(principal, await listRoles(transaction, { organizationId })).find(({ id }) => id === roleId)
     if (!role) throw new InvalidInput([roleIssue(principal)])
-    await insertChecked(label, () =>
+    const { now, ...policy } = await readPolicy(transaction, principal)
+    const expiresAt = given.expiresAt === undefined ? defaultExpiry(policy, now) : given.expiresAt
+    await writeChecked({ principal, label }, () =>
       repository.insertToken(
         transaction,
         {
@@ -126,6 +129,7 @@ export async function createToken(acting: Acting, input: unknown): Promise<Issue
     const token = await read(transaction, organizationId, tokenId)
     if (token.status === 'EXPIRED') throw new InvalidInput([expiryIssue])
     await recordAction(transaction, acting, 'token.created', { name: token.label, id: token.id })
+    requireAllowed(await readPolicy(transaction, principal), { expiresAt, madeAt: now })
     return { token, secret: issued.secret }
   })
 }
@@ -175,11 +179,13 @@ export async function updateToken(
       after.description !== before.description ||
       after.expiresAt?.getTime() !== before.expiresAt?.getTime()
     if (described || after.enabled !== before.enabled) {
-      await insertChecked(after.label, () =>
+      await writeChecked({ principal, label: after.label }, () =>
         repository.changeToken(transaction, { organizationId, tokenId: before.id }, after),
       )
     }
     if (described) await recordAction(transaction, acting, 'token.updated', target)
+    if (after.expiresAt?.getTime() !== before.expiresAt?.getTime())
+      requireAllowed(await readPolicy(transaction, principal), { ...after, madeAt: before.madeAt })
     if (after.enabled !== before.enabled) {
       await recordAction(transaction, acting, after.enabled ? 'token.enabled' : 'token.disabled', target)
     }
@@ -227,14 +233,18 @@ export async function deleteToken(acting: Acting, tokenId: string, force = false
 /** A service account, to which the tokens are confined that it made. Null for a member. */
 const makerOf = (principal: OrganizationPrincipal) => (principal.kind === 'member' ? null : principal.tokenId)
 
+const lastProvisioning =
+  'This is the last SCIM token that is in use: provisioning stops with it. Send force: true to do it all the same.'
+
 /** Of two SCIM tokens that are taken out of use at once, the second waits, and is found to be the last. */
 async function requireConfirmation(
   transaction: Transaction,
   { organizationId, tokenId, force }: { organizationId: OrganizationId; tokenId: string; force: boolean },
 ): Promise<void> {
   if (force || !(await repository.mayProvision(transaction, { organizationId, tokenId }))) return
-  await lockProvisioning(transaction, organizationId)
-  if (await repository.isLastProvisioning(transaction, { organizationId, tokenId })) throw new ConfirmationNeeded()
+  await lockOrganization(transaction, organizationId)
+  if (await repository.isLastProvisioning(transaction, { organizationId, tokenId }))
+    throw new ConfirmationNeeded(lastProvisioning)
 }
 
 async function read(
@@ -247,13 +257,20 @@ async function read(
   return token
 }
 
-/** Throws `LabelTaken` where another token has the label; the database decides, so that two at once cannot both have it. */
-async function insertChecked(label: string, write: () => Promise<void>): Promise<void> {
+/**
+ * The database decides, so that two at once cannot both have a label, and none has a role that goes at that moment. Throws
+ * `LabelTaken`, `InvalidInput`.
+ */
+async function writeChecked(
+  { principal, label }: { principal: OrganizationPrincipal; label: string },
+  write: () => Promise<void>,
+): Promise<void> {
   try {
     await write()
   } catch (error) {
-    if (sqlState(error) === '23505' && constraintOf(error) === 'integration_tokens_label_taken')
-      throw new LabelTaken(label)
+    const broken = `${sqlState(error)} ${constraintOf(error)}`
+    if (broken === '23505 integration_tokens_label_taken') throw new LabelTaken(label, 'token')
+    if (broken === '23503 integration_tokens_role_id_token_roles_id_fk') throw new InvalidInput([roleIssue(principal)])
     throw error
   }
 }

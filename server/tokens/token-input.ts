@@ -20,7 +20,7 @@ const invisible = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]|[^\P{Cf}\u200c\u200d]/u
 const invisibleButLines = /[^\P{Cc}\n\r\t]|[\p{Cs}\p{Zl}\p{Zp}]|[^\P{Cf}\u200c\u200d]/u
 const characters = (text: string) => [...text].length
 
-const label = z
+export const label = z
   .string('A label cannot be empty.')
   .trim()
   .refine((text) => characters(text) >= 1, 'A label has at least 1 character.')
@@ -39,7 +39,8 @@ export const newToken = z.object({
   label,
   description: description.transform((text) => text ?? null),
   roleId: z.string(),
-  expiresAt: expiresAt.transform((instant) => instant ?? null),
+  /** Left out, it is for the organization’s policy to say. */
+  expiresAt,
   idempotencyKey: z
     .string()
     .refine((text) => text.length >= 1 && text.length <= 255, 'An idempotency key has 1 to 255 characters.')

@@ -136,7 +136,7 @@ async function claim(
           )
           order by sequence limit ${most} for update skip locked
         )
-        and webhooks.organization_id = claimed.organization_id and webhooks.id = claimed.webhook_id and webhooks.enabled
+        and webhooks.organization_id = claimed.organization_id and webhooks.id = claimed.webhook_id
       returning claimed.id, claimed.webhook_id as "webhookId", claimed.event_id as "eventId", claimed.token_id as "tokenId",
         claimed.payload, claimed.attempts as attempt, webhooks.url, webhooks.secret, webhooks.key_id as "keyId", now() as at,
         case when webhooks.former_secret_until > now() then webhooks.former_secret end as "formerSecret"`)
