@@ -525,7 +525,10 @@ describe('the code itself, without row-level security behind it', () => {
     expect(await rows()).toEqual(before)
 
     const same = await owner.createToken({ input: { label: 'Jenkins', roleId: 'role_ci', idempotencyKey } })
-    expect(unwrap(same.createToken).token.id).not.toBe(id)
+    const mine = unwrap(same.createToken).token.id
+    expect(mine).not.toBe(id)
+    unwrap((await owner.updateToken({ input: { id: mine, description: 'Told to nobody else' } })).updateToken)
+    expect((await beta.owner.webhookDeliveries({ webhookId })).webhookDeliveries.nodes).toEqual([delivery])
   })
 })
 
