@@ -1,7 +1,8 @@
 import type { Session } from '@latchkey/sdk'
-import { Badge, Button, Skeleton, Text } from '@mantine/core'
+import { Badge, Button, Text } from '@mantine/core'
 import { describeExactly, Instant } from '../interface/instant.tsx'
 import styles from '../interface/table.module.css'
+import { Table } from '../interface/table.tsx'
 import { useViewer } from '../session/session.ts'
 import page from './sessions-page.module.css'
 
@@ -9,35 +10,20 @@ import page from './sessions-page.module.css'
 export function SessionTable({ sessions, onEnd }: { sessions: Session[] | null; onEnd: (session: Session) => void }) {
   const isInSeveral = useViewer().organizations.length > 1
   return (
-    <div className={styles.frame}>
-      <table className={styles.table} aria-busy={sessions === null}>
-        <caption className="visually-hidden">Your sessions, this one first</caption>
-        <thead>
-          <tr>
-            <th scope="col">From where</th>
-            {isInSeveral && <th scope="col">Organization</th>}
-            <th scope="col">Signed in</th>
-            <th scope="col">Last used</th>
-            <th scope="col">
-              <span className="visually-hidden">Actions</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {sessions
-            ? sessions.map((session) => (
-                <Row key={session.id} session={session} isInSeveral={isInSeveral} onEnd={() => onEnd(session)} />
-              ))
-            : [1, 2, 3].map((nth) => (
-                <tr key={nth}>
-                  <td colSpan={5}>
-                    <Skeleton height={20} />
-                  </td>
-                </tr>
-              ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      caption="Your sessions, this one first"
+      columns={[
+        'From where',
+        ...(isInSeveral ? ['Organization'] : []),
+        'Signed in',
+        'Last used',
+        { name: 'Actions', isHidden: true },
+      ]}
+      rows={sessions}
+      row={(session) => (
+        <Row key={session.id} session={session} isInSeveral={isInSeveral} onEnd={() => onEnd(session)} />
+      )}
+    />
   )
 }
 

@@ -1,7 +1,8 @@
 import type { AuditEvent } from '@latchkey/sdk'
-import { Skeleton, Text } from '@mantine/core'
+import { Text } from '@mantine/core'
 import { Instant } from '../interface/instant.tsx'
 import styles from '../interface/table.module.css'
+import { Table } from '../interface/table.tsx'
 import { auditActions } from './audit-actions.ts'
 
 /** Null while they are read for the first time. */
@@ -15,36 +16,14 @@ export function EventTable({
   isStale?: boolean
 }) {
   return (
-    <div className={styles.frame}>
-      <table className={styles.table} aria-busy={isStale || events === null} data-stale={isStale || undefined}>
-        <caption className="visually-hidden">Events, newest first</caption>
-        <thead>
-          <tr>
-            <th scope="col">When</th>
-            <th scope="col">What</th>
-            {withTarget && <th scope="col">Of what</th>}
-            <th scope="col">By whom</th>
-            <th scope="col">From</th>
-          </tr>
-        </thead>
-        <tbody>
-          {events
-            ? events.map((event) => <Row key={event.id} event={event} withTarget={withTarget} />)
-            : [1, 2, 3, 4].map((nth) => (
-                <tr key={nth}>
-                  <td colSpan={5}>
-                    <Skeleton height={20} />
-                  </td>
-                </tr>
-              ))}
-        </tbody>
-      </table>
-      {events?.length === 0 && (
-        <Text c="dimmed" size="sm" p="md">
-          There are no events.
-        </Text>
-      )}
-    </div>
+    <Table
+      caption="Events, newest first"
+      columns={['When', 'What', ...(withTarget ? ['Of what'] : []), 'By whom', 'From']}
+      rows={events}
+      row={(event) => <Row key={event.id} event={event} withTarget={withTarget} />}
+      empty="There are no events."
+      isStale={isStale}
+    />
   )
 }
 

@@ -1,55 +1,40 @@
 import type { IntegrationToken } from '@latchkey/sdk'
-import { ActionIcon, Badge, Skeleton, Text, Tooltip } from '@mantine/core'
+import { ActionIcon, Badge, Text, Tooltip } from '@mantine/core'
 import { IconAlertTriangle, IconTrash } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { Instant } from '../interface/instant.tsx'
 import styles from '../interface/table.module.css'
+import { Table } from '../interface/table.tsx'
 import { useViewer } from '../session/session.ts'
 import { DeleteWarning } from './delete-warning.tsx'
 import { StatusBadge } from './status-badge.tsx'
 
-const skeletonRows = ['a', 'b', 'c', 'd', 'e', 'f']
+const columns = [
+  'Token',
+  'Role',
+  'Status',
+  'Last used',
+  { name: 'From', isWide: true },
+  'Expires',
+  { name: 'Created by', isWide: true },
+  { name: 'Actions', isHidden: true },
+] as const
 
 /** Null while they are read for the first time. */
 export function TokenTable({ tokens, isStale }: { tokens: IntegrationToken[] | null; isStale: boolean }) {
   const [deleting, askToDelete] = useState<IntegrationToken | null>(null)
   return (
-    <div className={styles.frame}>
-      <table className={styles.table} aria-busy={isStale || tokens === null} data-stale={isStale || undefined}>
-        <caption className="visually-hidden">Integration tokens</caption>
-        <thead>
-          <tr>
-            <th scope="col">Token</th>
-            <th scope="col">Role</th>
-            <th scope="col">Status</th>
-            <th scope="col">Last used</th>
-            <th scope="col" className={styles.wide}>
-              From
-            </th>
-            <th scope="col">Expires</th>
-            <th scope="col" className={styles.wide}>
-              Created by
-            </th>
-            <th scope="col">
-              <span className="visually-hidden">Actions</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {tokens
-            ? tokens.map((token) => <Row key={token.id} token={token} onDelete={() => askToDelete(token)} />)
-            : skeletonRows.map((key) => (
-                <tr key={key}>
-                  <td colSpan={8}>
-                    <Skeleton height={20} />
-                  </td>
-                </tr>
-              ))}
-        </tbody>
-      </table>
+    <>
+      <Table
+        caption="Integration tokens"
+        columns={columns}
+        rows={tokens}
+        row={(token) => <Row key={token.id} token={token} onDelete={() => askToDelete(token)} />}
+        isStale={isStale}
+      />
       <DeleteWarning token={deleting} onClose={() => askToDelete(null)} />
-    </div>
+    </>
   )
 }
 
