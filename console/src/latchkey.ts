@@ -36,9 +36,16 @@ export function createQueryClient(onSessionEnded: () => void): QueryClient {
   })
 }
 
+/** Whether the answer was that it is to be asked for once more, with `force`. */
+export function needsConfirmation(error: unknown): boolean {
+  return error instanceof RefusalError && error.code === 'ConfirmationNeeded'
+}
+
 /** What to tell a person about a request that got no result. */
 export function explainFailure(error: unknown): string {
   if (isAnswerLost(error)) return 'Latchkey cannot be reached at the moment. Check your connection, and try again.'
+  // The API’s own words are for programs: they name the argument.
+  if (needsConfirmation(error)) return 'This is the last SCIM token in use. Provisioning stops with it.'
   if (error instanceof LatchkeyError) return error.message
   return 'Something went wrong in this page. Reload it, and try again.'
 }

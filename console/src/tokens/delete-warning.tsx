@@ -6,9 +6,9 @@ import { useState } from 'react'
 import { FailureNote } from '../interface/failure.tsx'
 import { Instant } from '../interface/instant.tsx'
 import { Warning } from '../interface/warning.tsx'
-import { latchkey } from '../latchkey.ts'
+import { latchkey, needsConfirmation } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
-import { needsConfirmation, tokenQuery, useTokensChanged, useUpdateToken } from './queries.ts'
+import { tokenQuery, useTokensChanged, useUpdateToken } from './queries.ts'
 
 const recentMilliseconds = 86_400_000
 
@@ -52,7 +52,7 @@ export function DeleteWarning({
     <Warning
       opened={token !== null}
       onClose={close}
-      proceed="Delete"
+      proceed={force ? 'Delete it all the same' : 'Delete'}
       isPending={deletion.isPending}
       returnFocus={shown === null || deletedId !== shown.id}
       onProceed={() => shown && deletion.mutate({ id: shown.id, force })}
@@ -63,7 +63,7 @@ export function DeleteWarning({
             loading={disabling.isPending}
             onClick={() => disabling.mutate({ id: shown.id, enabled: false, force }, { onSuccess: close })}
           >
-            Disable instead
+            {needsConfirmation(disabling.error) ? 'Disable it all the same' : 'Disable instead'}
           </Button>
         )
       }

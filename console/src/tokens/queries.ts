@@ -1,4 +1,4 @@
-import { RefusalError, type UpdateTokenInput, unwrap } from '@latchkey/sdk'
+import { type UpdateTokenInput, unwrap } from '@latchkey/sdk'
 import { keepPreviousData, queryOptions, useMutation, useQueryClient } from '@tanstack/react-query'
 import { latchkey } from '../latchkey.ts'
 import { type ListView, requestOf } from './list-view.ts'
@@ -50,10 +50,6 @@ export function useTokensChanged(organizationId: string): () => Promise<void> {
     ])
   }
 }
-
-/** Whether the answer was that it is to be asked for once more, with `force`: the message, which is shown, says why. */
-export const needsConfirmation = (error: unknown) =>
-  error instanceof RefusalError && error.code === 'ConfirmationNeeded'
 
 export function useUpdateToken(organizationId: string) {
   const changed = useTokensChanged(organizationId)

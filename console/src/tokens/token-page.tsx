@@ -11,10 +11,11 @@ import { Instant } from '../interface/instant.tsx'
 import { Notice } from '../interface/notice.tsx'
 import { usePageTitle } from '../interface/page-title.ts'
 import { TextLink } from '../interface/text-link.tsx'
+import { needsConfirmation } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
 import { DeleteWarning } from './delete-warning.tsx'
 import { EditPanel } from './edit-panel.tsx'
-import { eventsOfTokenQuery, needsConfirmation, tokenQuery, useUpdateToken } from './queries.ts'
+import { eventsOfTokenQuery, tokenQuery, useUpdateToken } from './queries.ts'
 import { RegeneratePanel } from './regenerate-panel.tsx'
 import { SecretTable } from './secret-table.tsx'
 import { StatusBadge } from './status-badge.tsx'
@@ -55,6 +56,8 @@ function Token({ token }: { token: IntegrationToken }) {
   const update = useUpdateToken(organization.id)
   const done = () => act(null)
   const isEnabled = token.status !== 'DISABLED'
+  // What would stop has been shown by then: whoever goes on means it.
+  const force = needsConfirmation(update.error)
   return (
     <div className={styles.page}>
       <header className={styles.header}>
@@ -79,11 +82,9 @@ function Token({ token }: { token: IntegrationToken }) {
             <Button
               variant="default"
               loading={update.isPending}
-              onClick={() =>
-                update.mutate({ id: token.id, enabled: !isEnabled, force: needsConfirmation(update.error) })
-              }
+              onClick={() => update.mutate({ id: token.id, enabled: !isEnabled, force })}
             >
-              {isEnabled ? 'Disable' : 'Enable'}
+              {!isEnabled ? 'Enable' : force ? 'Disable it all the same' : 'Disable'}
             </Button>
           )}
           <Button
