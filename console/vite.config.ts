@@ -25,6 +25,6 @@ export default defineConfig({
   plugins: [react(), precompress],
   // The SDK as it is written, not as it was last built.
   resolve: { conditions: ['latchkey-source', 'module', 'browser', 'development|production'] },
-  build: { target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 800, modulePreload: { polyfill: false } },
+  build: { target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 900, modulePreload: { polyfill: false } },
   server: { proxy: { '/graphql': 'http://127.0.0.1:4000' } },
 })

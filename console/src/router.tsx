@@ -14,6 +14,7 @@ import { PasswordPage } from './account/password-page.tsx'
 import { SessionsPage } from './account/sessions-page.tsx'
 import { AuditPage } from './audit/audit-page.tsx'
 import { readAuditView } from './audit/audit-view.ts'
+import { GroupsPage } from './groups/groups-page.tsx'
 import { Failure } from './interface/failure.tsx'
 import { NothingHere } from './interface/nothing-here.tsx'
 import { isUnauthenticated } from './latchkey.ts'
@@ -26,6 +27,9 @@ import { SignInPage } from './session/sign-in-page.tsx'
 import { ListPage } from './tokens/list-page.tsx'
 import { readListView } from './tokens/list-view.ts'
 import { TokenPage } from './tokens/token-page.tsx'
+import { readDeliveryView } from './webhooks/delivery-view.ts'
+import { WebhookPage } from './webhooks/webhook-page.tsx'
+import { WebhooksPage } from './webhooks/webhooks-page.tsx'
 
 const rootRoute = createRootRouteWithContext<{ queryClient: QueryClient }>()({
   component: Outlet,
@@ -112,6 +116,25 @@ const tokenRoute = createRoute({
   component: TokenPage,
 })
 
+const webhooksRoute = createRoute({
+  getParentRoute: () => organizationRoute,
+  path: '/webhooks',
+  component: WebhooksPage,
+})
+
+const webhookRoute = createRoute({
+  getParentRoute: () => organizationRoute,
+  path: '/webhooks/$webhookId',
+  validateSearch: readDeliveryView,
+  component: WebhookPage,
+})
+
+const groupsRoute = createRoute({
+  getParentRoute: () => organizationRoute,
+  path: '/groups',
+  component: GroupsPage,
+})
+
 const auditRoute = createRoute({
   getParentRoute: () => organizationRoute,
   path: '/audit-log',
@@ -154,7 +177,15 @@ export function createConsoleRouter(queryClient: QueryClient) {
       signedInRoute.addChildren([
         indexRoute,
         organizationsRoute,
-        organizationRoute.addChildren([overviewRoute, listRoute, tokenRoute, auditRoute]),
+        organizationRoute.addChildren([
+          overviewRoute,
+          listRoute,
+          tokenRoute,
+          webhooksRoute,
+          webhookRoute,
+          groupsRoute,
+          auditRoute,
+        ]),
         accountRoute.addChildren([accountIndexRoute, accessTokenRoute, sessionsRoute, passwordRoute]),
       ]),
     ]),

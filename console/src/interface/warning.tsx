@@ -16,6 +16,7 @@ export function Warning({
   isPending,
   other,
   returnFocus = true,
+  focusAfterwards = 'content',
   children,
 }: {
   opened: boolean
@@ -27,6 +28,8 @@ export function Warning({
   other?: ReactNode
   /** Whether what it was opened by is still there when it closes. */
   returnFocus?: boolean
+  /** The id of what has the focus afterwards where that is gone; the beginning of the page unless it is said. */
+  focusAfterwards?: string
   children: ReactNode
 }) {
   return (
@@ -36,7 +39,7 @@ export function Warning({
       centered
       lockScroll={false}
       returnFocus={returnFocus}
-      onExitTransitionEnd={() => setTimeout(focusSomewhere, afterReturnMilliseconds)}
+      onExitTransitionEnd={() => setTimeout(focusOn, afterReturnMilliseconds, focusAfterwards)}
     >
       <Modal.Overlay />
       <Modal.Content>
@@ -62,7 +65,7 @@ export function Warning({
   )
 }
 
-/** What it was opened by may be gone: on from the beginning of the page. */
-function focusSomewhere(): void {
-  if (document.activeElement === document.body) document.getElementById('content')?.focus()
+/** What it was opened by may be gone. */
+function focusOn(id: string): void {
+  if (document.activeElement === document.body) document.getElementById(id)?.focus()
 }

@@ -12,8 +12,14 @@ import { useSwitchOrganization } from '../session/switch-organization.ts'
 
 const tabs = {
   'integration-tokens': 'Integration Tokens',
+  webhooks: 'Webhooks',
+  groups: 'Groups',
   'audit-log': 'Audit Log',
 } as const
+
+function isTab(text: string | undefined): text is keyof typeof tabs {
+  return text !== undefined && Object.hasOwn(tabs, text)
+}
 
 /** An organization: its name, its tabs, and one's own access token to it. */
 export function OrganizationPage() {
@@ -29,7 +35,6 @@ function OwnOrganization() {
   const navigate = useNavigate()
   const [isAccessTokenShown, showAccessToken] = useState(false)
   const current = useRouterState({ select: ({ location }) => location.pathname.split('/')[3] })
-  const isTab = current === 'integration-tokens' || current === 'audit-log'
   const mayManage = mayManageTokens(viewer)
   return (
     <>
@@ -46,11 +51,9 @@ function OwnOrganization() {
       <AccessTokenPanel opened={isAccessTokenShown} onClose={() => showAccessToken(false)} />
       {mayManage ? (
         <Tabs
-          value={isTab ? current : null}
+          value={isTab(current) ? current : null}
           onChange={(value) => {
-            if (value === 'integration-tokens')
-              void navigate({ to: '/organizations/$slug/integration-tokens', params: { slug } })
-            if (value === 'audit-log') void navigate({ to: '/organizations/$slug/audit-log', params: { slug } })
+            if (value && isTab(value)) void navigate({ to: `/organizations/$slug/${value}`, params: { slug } })
           }}
           keepMounted={false}
         >
@@ -61,13 +64,13 @@ function OwnOrganization() {
               </Tabs.Tab>
             ))}
           </Tabs.List>
-          {isTab && (
+          {isTab(current) && (
             <Tabs.Panel value={current} pt="lg">
               <Outlet />
             </Tabs.Panel>
           )}
         </Tabs>
-      ) : isTab ? (
+      ) : isTab(current) ? (
         <Notice icon={<IconLock />} title="This page is for owners and super admins">
           Your role in {name} is {organizationRoleNames[viewer.member.role]}. An owner or a super admin can show you
           what you need, or give you another role.

@@ -5,6 +5,7 @@ import { type UseMutationResult, useMutation, useQuery, useQueryClient } from '@
 import { type SubmitEvent, useEffect, useRef, useState } from 'react'
 import { Failure } from '../interface/failure.tsx'
 import { focusFirstMistake } from '../interface/first-mistake.ts'
+import layout from '../interface/form.module.css'
 import { useLeaveWarning } from '../interface/leave-warning.ts'
 import { SecretOnce } from '../interface/secret-once.tsx'
 import { isAnswerLost, latchkey, readMistakes } from '../latchkey.ts'
@@ -128,7 +129,7 @@ function Form({ creation, onBegin, onCancel }: { creation: Creation; onBegin: ()
 
   const isLocked = creation.isPending || isOutcomeUnknown
   return (
-    <form ref={form} onSubmit={submit} noValidate className={styles.form}>
+    <form ref={form} onSubmit={submit} noValidate className={layout.form}>
       <DetailsFields details={draft} onChange={change} mistakes={mistakes} disabled={isLocked} />
       {roles.isError ? (
         <Failure title="The roles cannot be shown" error={roles.error} retry={() => void roles.refetch()} />
@@ -161,7 +162,7 @@ function Form({ creation, onBegin, onCancel }: { creation: Creation; onBegin: ()
             : refused.message}
         </Alert>
       )}
-      <div className={styles.buttons}>
+      <div className={layout.buttons}>
         <Button variant="default" onClick={onCancel} disabled={creation.isPending}>
           Cancel
         </Button>

@@ -62,7 +62,7 @@ export function ListPage() {
           }}
           data={Object.entries(sorts).map(([value, label]) => ({ value, label }))}
         />
-        <div className={styles.create}>{createButton}</div>
+        <div className={tools.create}>{createButton}</div>
       </div>
 
       {tokens.isError && !page ? (

@@ -1,8 +1,7 @@
 import type { TokenRole } from '@latchkey/sdk'
-import { Button, CopyButton, Tabs, Text, Title } from '@mantine/core'
-import { IconCheck, IconCopy } from '@tabler/icons-react'
+import { Tabs, Text, Title } from '@mantine/core'
+import { Snippet } from '../interface/snippet.tsx'
 import { placesOf } from './places.ts'
-import styles from './snippets.module.css'
 
 export function Snippets({ role, onCopy }: { role: TokenRole; onCopy: () => void }) {
   const places = placesOf(role.id)
@@ -24,22 +23,7 @@ export function Snippets({ role, onCopy }: { role: TokenRole; onCopy: () => void
         {places.map(({ id, steps, snippet }) => (
           <Tabs.Panel key={id} value={id} pt="sm">
             <Text size="sm">{steps}</Text>
-            <pre className={styles.snippet}>{snippet}</pre>
-            <CopyButton value={snippet}>
-              {({ copied, copy }) => (
-                <Button
-                  variant="default"
-                  size="compact-sm"
-                  onClick={() => {
-                    copy()
-                    onCopy()
-                  }}
-                  leftSection={copied ? <IconCheck aria-hidden size={14} /> : <IconCopy aria-hidden size={14} />}
-                >
-                  {copied ? 'Copied the snippet' : 'Copy the snippet'}
-                </Button>
-              )}
-            </CopyButton>
+            <Snippet text={snippet} onCopy={onCopy} />
           </Tabs.Panel>
         ))}
       </Tabs>

@@ -7,8 +7,10 @@ import { useState } from 'react'
 import { EventTable } from '../audit/event-table.tsx'
 import { FactList } from '../interface/fact-list.tsx'
 import { Failure, FailureNote } from '../interface/failure.tsx'
+import { useFocusBack } from '../interface/focus-back.ts'
 import { Instant } from '../interface/instant.tsx'
 import { Notice } from '../interface/notice.tsx'
+import layout from '../interface/page-of-one.module.css'
 import { usePageTitle } from '../interface/page-title.ts'
 import { TextLink } from '../interface/text-link.tsx'
 import { needsConfirmation } from '../latchkey.ts'
@@ -29,7 +31,7 @@ export function TokenPage() {
   usePageTitle(token?.label ?? 'Integration token', organization.name)
   return (
     <>
-      <TextLink to="/organizations/$slug/integration-tokens" params={{ slug }} size="sm" className={styles.back}>
+      <TextLink to="/organizations/$slug/integration-tokens" params={{ slug }} size="sm" className={layout.back}>
         <IconArrowLeft aria-hidden size={14} /> All integration tokens
       </TextLink>
       {token ? (
@@ -56,18 +58,19 @@ function Token({ token }: { token: IntegrationToken }) {
   const update = useUpdateToken(organization.id)
   const done = () => act(null)
   const isEnabled = token.status !== 'DISABLED'
+  const switchButton = useFocusBack<HTMLButtonElement>(update.isPending)
   // What would stop has been shown by then: whoever goes on means it.
   const force = needsConfirmation(update.error)
   return (
-    <div className={styles.page}>
-      <header className={styles.header}>
-        <div className={styles.name}>
+    <div className={layout.page}>
+      <header className={layout.header}>
+        <div className={layout.name}>
           <Title order={2} size="h3">
             {token.label}
           </Title>
           <StatusBadge status={token.status} />
         </div>
-        <div className={styles.actions}>
+        <div className={layout.actions}>
           <Button variant="default" leftSection={<IconPencil aria-hidden size={16} />} onClick={() => act('edit')}>
             Edit
           </Button>
@@ -81,6 +84,7 @@ function Token({ token }: { token: IntegrationToken }) {
           {token.status !== 'EXPIRED' && (
             <Button
               variant="default"
+              ref={switchButton}
               loading={update.isPending}
               onClick={() => update.mutate({ id: token.id, enabled: !isEnabled, force })}
             >
@@ -104,7 +108,7 @@ function Token({ token }: { token: IntegrationToken }) {
           was refused. Find what still has it, and give it the present one.
         </Alert>
       )}
-      {token.description && <Text className={styles.description}>{token.description}</Text>}
+      {token.description && <Text className={layout.description}>{token.description}</Text>}
       <Card withBorder padding="lg">
         <FactList facts={factsOf(token)} />
       </Card>
@@ -161,7 +165,7 @@ function Events({ token }: { token: IntegrationToken }) {
   const events = useQuery(eventsOfTokenQuery(organization.id, token.id))
   return (
     <section aria-labelledby="events">
-      <div className={styles.header}>
+      <div className={layout.header}>
         <Title order={3} size="h5" id="events" mb="xs">
           Events
         </Title>
