@@ -15,9 +15,19 @@ describe('the console', () => {
   it('offers managing tokens to those whom the contract lets, and to no others', () => {
     const hasRole = contract.getDirective('hasRole')
     const fields = { ...contract.getQueryType()?.getFields(), ...contract.getMutationType()?.getFields() }
-    const used = ['integrationTokens', 'integrationToken', 'tokenRoles', 'auditEvents']
-    const changing = ['createToken', 'updateToken', 'regenerateToken', 'deleteToken']
-    for (const name of [...used, ...changing]) {
+    const used = [
+      'integrationTokens',
+      'integrationToken',
+      'tokenRoles',
+      'auditEvents',
+      'webhooks',
+      'webhook',
+      'webhookDeliveries',
+      'groups',
+    ]
+    const changing = ['createToken', 'updateToken', 'regenerateToken', 'deleteToken', 'setGroupRole']
+    const changingWebhooks = ['create', 'update', 'delete', 'test', 'redeliver'].map((verb) => `${verb}Webhook`)
+    for (const name of [...used, ...changing, ...changingWebhooks, 'regenerateWebhookSecret']) {
       const node = fields[name]?.astNode
       const { anyOf } = (hasRole && node && getDirectiveValues(hasRole, node)) ?? {}
       expect({ name, anyOf }).toEqual({ name, anyOf: managingRoles })

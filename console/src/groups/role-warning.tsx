@@ -22,43 +22,47 @@ export function RoleWarning({
   // What is said stays while the dialog fades.
   const [shown, show] = useState(change)
   if (change && change !== shown) show(change)
-  if (!shown) return null
-  const { group, role } = shown
-  const isGiven = role === 'SUPER_ADMIN'
+  return (
+    <Warning
+      opened={change !== null}
+      onClose={onClose}
+      proceed={shown?.role === 'SUPER_ADMIN' ? 'Make Super Admins' : 'Change the Role'}
+      isPending={isPending}
+      // The button that opened it goes once the role is saved.
+      {...(shown && { focusAfterwards: roleFieldOf(shown.group) })}
+      onProceed={() => shown && onProceed(shown)}
+    >
+      {shown && <Meaning change={shown} />}
+      {error && <FailureNote error={error} />}
+    </Warning>
+  )
+}
+
+function Meaning({ change: { group, role } }: { change: RoleChange }) {
   const everyone = (
     <>
       Everyone in <b>{group.displayName}</b>, {describeMembers(group.memberCount)} now,
     </>
   )
+  if (role === 'SUPER_ADMIN') {
+    return (
+      <>
+        <Text>
+          {everyone} will be able to create and delete integration tokens and webhooks, to say which role a group gives,
+          and to read the audit log.
+        </Text>
+        <Text>So will whoever the identity provider adds to the group later, at once.</Text>
+      </>
+    )
+  }
   return (
-    <Warning
-      opened={change !== null}
-      onClose={onClose}
-      proceed={isGiven ? 'Make Super Admins' : 'Change the Role'}
-      isPending={isPending}
-      // The button that opened it goes once the role is saved.
-      focusAfterwards={roleFieldOf(group)}
-      onProceed={() => onProceed(shown)}
-    >
-      {isGiven ? (
-        <>
-          <Text>
-            {everyone} will be able to create and delete integration tokens and webhooks, to say which role a group
-            gives, and to read the audit log.
-          </Text>
-          <Text>So will whoever the identity provider adds to the group later, at once.</Text>
-        </>
-      ) : (
-        <>
-          <Text>
-            {everyone} will no longer be a super admin by it
-            {role ? `: it makes them ${organizationRoleNames[role]}, unless another group makes them more` : ''}. They
-            lose this page, the integration tokens and the audit log at once.
-          </Text>
-          <Text>If you are a super admin by this group, so do you.</Text>
-        </>
-      )}
-      {error && <FailureNote error={error} />}
-    </Warning>
+    <>
+      <Text>
+        {everyone} will no longer be a super admin by it
+        {role ? `: it makes them ${organizationRoleNames[role]}, unless another group makes them more` : ''}. They lose
+        this page, the integration tokens and the audit log at once.
+      </Text>
+      <Text>If you are a super admin by this group, so do you.</Text>
+    </>
   )
 }

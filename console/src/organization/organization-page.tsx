@@ -9,6 +9,7 @@ import { explainFailure } from '../latchkey.ts'
 import { mayManageTokens, organizationRoleNames } from '../session/roles.ts'
 import { useViewer } from '../session/session.ts'
 import { useSwitchOrganization } from '../session/switch-organization.ts'
+import styles from './organization-page.module.css'
 
 const tabs = {
   'integration-tokens': 'Integration Tokens',
@@ -56,6 +57,7 @@ function OwnOrganization() {
             if (value && isTab(value)) void navigate({ to: `/organizations/$slug/${value}`, params: { slug } })
           }}
           keepMounted={false}
+          classNames={{ tab: styles.tab }}
         >
           <Tabs.List aria-label={`Of ${name}`}>
             {Object.entries(tabs).map(([value, label]) => (

@@ -87,7 +87,7 @@ function Waiting({ webhook }: { webhook: Webhook }) {
   return (
     <Text>
       <b>{hasMore ? `More than ${count} messages wait` : count === 1 ? '1 message waits' : `${count} messages wait`}</b>{' '}
-      to be sent, and would not be.
+      to be sent, and {count === 1 ? 'is' : 'are'} lost with it.
     </Text>
   )
 }

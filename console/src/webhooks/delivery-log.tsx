@@ -92,16 +92,16 @@ export function DeliveryLog({
 }
 
 function Row({ delivery, onOpen }: { delivery: WebhookDelivery; onOpen: () => void }) {
-  const { eventType, createdAt, status, attempts } = delivery
+  const { eventType, tokenId, createdAt, status, attempts } = delivery
   const problem = lastProblemOf(delivery)
   return (
     <tr>
       <td className={table.main}>
-        <UnstyledButton className={table.link} aria-haspopup="dialog" onClick={onOpen}>
+        <UnstyledButton fz="sm" className={table.link} aria-haspopup="dialog" onClick={onOpen}>
           {wordsOf(eventType).name}
         </UnstyledButton>
       </td>
-      <td data-name="Token" className={table.words}>
+      <td data-name="Token" className={tokenId ? table.words : table.blank}>
         <TokenOf delivery={delivery} />
       </td>
       <td data-name="When">
@@ -115,7 +115,7 @@ function Row({ delivery, onOpen }: { delivery: WebhookDelivery; onOpen: () => vo
           </Text>
         )}
       </td>
-      <td data-name="Next attempt">
+      <td data-name="Next attempt" className={status === 'PENDING' ? undefined : table.blank}>
         <NextAttempt delivery={delivery} />
       </td>
       <td data-name="Attempts" className={table.wide}>

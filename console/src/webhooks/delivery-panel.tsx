@@ -94,7 +94,7 @@ function factsOf(delivery: WebhookDelivery) {
   return [
     ['Status', <DeliveryBadge key="status" status={delivery.status} />],
     ['Token', <TokenOf key="token" delivery={delivery} />],
-    ['Since', <Instant key="since" at={delivery.createdAt} inFull />],
+    ['When', <Instant key="when" at={delivery.createdAt} inFull />],
     ...(delivery.status === 'PENDING'
       ? [['Next attempt', <NextAttempt key="next" delivery={delivery} />] as const]
       : []),

@@ -4,7 +4,7 @@ import { latchkey } from '../latchkey.ts'
 import { type DeliveryView, requestOf } from './delivery-view.ts'
 
 const everyMinute = 60_000
-const whileSendingMilliseconds = 3_000
+const whileSendingMilliseconds = 2_000
 const mostCounted = 100
 
 /** Everything that is read about webhooks begins with this key, and is read anew when one has changed. */

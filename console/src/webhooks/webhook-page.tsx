@@ -229,16 +229,16 @@ function factsOf({ id, url, eventTypes: chosen, lastDeliveredAt, createdAt, form
       ),
     ],
     ['Last delivered', lastDeliveredAt ? <Instant key="delivered" at={lastDeliveredAt} inFull /> : 'Never'],
-    [
-      'Signed with',
-      formerSecretUntil ? (
-        <span key="signed">
-          Its secret, and the one before until <Instant at={formerSecretUntil} inFull />
-        </span>
-      ) : (
-        'Its secret'
-      ),
-    ],
+    ...(formerSecretUntil
+      ? [
+          [
+            'Former secret',
+            <span key="former">
+              Signs as well until <Instant at={formerSecretUntil} inFull />
+            </span>,
+          ] as const,
+        ]
+      : []),
     ['Created', <Instant key="created" at={createdAt} inFull />],
     ['ID', code(id)],
   ] as const
