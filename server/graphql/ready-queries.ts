@@ -124,6 +124,83 @@ query AuditEvents($after: String, $actions: [String!]) {
 `,
   },
   {
+    query: `# The addresses that are told what happens to tokens.
+query Webhooks {
+  webhooks {
+    id
+    url
+    description
+    eventTypes
+    enabled
+    failingSince
+    lastDeliveredAt
+  }
+}
+`,
+  },
+  {
+    query: `# The secret, with which the receiver checks
+# signatures, is in the answer, this once.
+mutation CreateWebhook($input: CreateWebhookInput!) {
+  createWebhook(input: $input) {
+    ... on CreateWebhookPayload {
+      secret
+      webhook {
+        id
+        url
+        eventTypes
+      }
+    }
+    ... on Refusal {
+      message
+    }
+  }
+}
+`,
+    variables: `{
+  "input": {
+    "url": "https://example.com/hooks",
+    "eventTypes": ["TOKEN_CREATED", "TOKEN_DELETED", "TOKEN_EXPIRING"]
+  }
+}`,
+  },
+  {
+    query: `# What the identity provider’s groups make of their
+# members: no role where it is null.
+query Groups {
+  groups {
+    id
+    displayName
+    role
+    memberCount
+  }
+}
+`,
+  },
+  {
+    query: `# The members have the role at once; null takes it
+# back. The ids are in Groups.
+mutation SetGroupRole($groupId: ID!, $role: GroupRole) {
+  setGroupRole(input: { groupId: $groupId, role: $role }) {
+    ... on SetGroupRolePayload {
+      group {
+        displayName
+        role
+        memberCount
+      }
+    }
+    ... on Refusal {
+      message
+    }
+  }
+}
+`,
+    variables: `{
+  "groupId": "",
+  "role": "POWER_USER"
+}`,
+  },
+  {
     query: `# Who you are here, and where else you may be.
 query Viewer {
   viewer {
