@@ -4,6 +4,7 @@ import type { Browser, Page, Route } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { builtConsole } from '../../server/http/console.ts'
 import { addMember } from '../../server/organizations/operator.ts'
+import { scimClient } from '../scim.ts'
 import { openWorld, password, type World } from '../world.ts'
 import { openBrowser } from './browser.ts'
 import { appearances, openVisitor, type Visitor } from './visitor.ts'
@@ -472,6 +473,36 @@ describe('a token’s page', () => {
     await dialog(page, 'Warning').getByRole('button', { name: 'Disable instead' }).click()
     await page.getByRole('button', { name: 'Enable' }).waitFor()
     expect((await world.alpha.owner.integrationToken({ id: token.id })).integrationToken?.status).toBe('DISABLED')
+  })
+
+  it('of the last SCIM token in use says what stops with it, before it is disabled or deleted all the same', async () => {
+    const { owner } = world.beta
+    const input = { label: 'Okta', roleId: 'role_scim' }
+    const { token, secret } = unwrap((await owner.createToken({ input })).createToken)
+    expect((await scimClient(world, secret).get('/Users?count=0')).status).toBe(200)
+    await world.dependencies.lastUse.flush()
+    const words = 'This is the last SCIM token in use. Provisioning stops with it.'
+    await using visitor = await visitAs(owner.email, `/organizations/beta/integration-tokens/${token.id}`)
+    const { page, look } = visitor
+    await page.getByRole('button', { name: 'Disable', exact: true }).click()
+    await page.getByRole('alert').getByText(words, { exact: true }).waitFor()
+    await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe('Disable it all the same')
+    await look('last-scim-token')
+    await page.getByRole('button', { name: 'Delete', exact: true }).click()
+    const warning = dialog(page, 'Warning')
+    await warning.getByRole('button', { name: 'Disable instead' }).click()
+    await warning.getByRole('button', { name: 'Disable it all the same' }).waitFor()
+    await warning.getByRole('button', { name: 'Cancel' }).click()
+    await warning.waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: 'Delete', exact: true }).click()
+    await warning.getByRole('button', { name: 'Delete', exact: true }).click()
+    await warning.getByText(words, { exact: true }).waitFor()
+    await look('delete-last-scim-token')
+    expect((await owner.integrationToken({ id: token.id })).integrationToken?.status).toBe('ACTIVE')
+    await warning.getByRole('button', { name: 'Delete it all the same' }).click()
+    await page.getByRole('heading', { name: 'No integration tokens yet' }).waitFor()
+    expect(await world.beta.tokenLabels()).toEqual([])
+    expect(visitor.complaints).toEqual([])
   })
 
   it('says so where there is no such token, or it is another organization’s', async () => {

@@ -65,7 +65,7 @@ describe('the groups', () => {
       const { page, look } = visitor
       await page.getByRole('tab', { name: 'Groups' }).click()
       const row = page.getByRole('row').filter({ hasText: engineers })
-      await row.getByText('2 members').waitFor()
+      await row.getByRole('cell', { name: '2', exact: true }).waitFor()
       expect(await roleOf(page, engineers).locator('option:checked').textContent()).toBe('Says nothing of the role')
       await look('groups')
 

@@ -288,7 +288,7 @@ describe('the log of deliveries', () => {
     await expect.poll(() => deliveries(page).getByRole('row').count()).toBe(1 + 1)
     expect(new URL(page.url()).searchParams.get('status')).toBe('FAILED')
     await page.goto(`${list}/${webhook.id}?status=PENDING`)
-    await page.getByRole('heading', { name: 'No delivery is here' }).waitFor()
+    await page.getByRole('heading', { name: 'No delivery matches' }).waitFor()
     await visitor.look('no-delivery')
     await page.getByRole('button', { name: 'Show all deliveries' }).click()
     await page.getByRole('button', { name: 'Next' }).click()

@@ -4,7 +4,7 @@ import { useState } from 'react'
 import { useFocusBack } from '../interface/focus-back.ts'
 import table from '../interface/table.module.css'
 import { Table } from '../interface/table.tsx'
-import { describeMembers, groupRoleOptions, isGroupRole, type RoleChange, roleFieldOf } from './group-role.ts'
+import { groupRoleOptions, isGroupRole, type RoleChange, roleFieldOf } from './group-role.ts'
 import styles from './group-table.module.css'
 
 /** Null while they are read for the first time. */
@@ -55,12 +55,12 @@ function Row({
   }
   const field = useFocusBack<HTMLSelectElement>(isChanging)
   return (
-    <tr>
+    <tr className={table.level}>
       <td className={`${table.main} ${table.words}`}>
         <b>{displayName}</b>
       </td>
-      <td data-name="Members">{describeMembers(memberCount)}</td>
-      <td>
+      <td data-name="Members">{memberCount.toLocaleString()}</td>
+      <td className={styles.roleCell}>
         {/* Not at once: with the keyboard, the way to a role leads through the others. */}
         <form
           className={styles.role}
@@ -71,6 +71,7 @@ function Row({
         >
           <NativeSelect
             ref={field}
+            className={styles.field}
             id={roleFieldOf(group)}
             aria-label={`Role of the members of ${displayName}`}
             value={chosen}

@@ -105,8 +105,8 @@ function NoGroups() {
       }
     >
       Groups come from your identity provider, such as Okta or Microsoft Entra, over SCIM. Create an integration token
-      with the role SCIM, which says where it goes, and have the provider push its groups. Here you then say which role
-      the members of each have.
+      with the role SCIM: beside its value you are shown where it goes. Then have the provider push its groups, and say
+      here which role the members of each have.
     </Notice>
   )
 }

@@ -139,14 +139,14 @@ function Nothing({
       <Notice
         order={3}
         icon={<IconMailOff />}
-        title="No delivery is here"
+        title={view.status ? 'No delivery matches' : 'There is nothing on this page any more'}
         action={
           <Button variant="default" onClick={() => onShow({})}>
             Show all deliveries
           </Button>
         }
       >
-        Those that have ended are kept for 30 days.
+        {view.status ? 'Try another status. ' : ''}Those that have ended are kept for 30 days.
       </Notice>
     )
   }

@@ -63,6 +63,7 @@ export function WebhookFields({
           value={[...chosen]}
           disabled={disabled}
           error={mistakes.eventTypes}
+          errorProps={{ mt: 'xs' }}
           onChange={(values) => onChange({ eventTypes: values.filter(isEventType) })}
         >
           <div className={styles.types}>
