@@ -194,7 +194,6 @@ describe('the ready queries', () => {
           },
         },
       },
-      Groups: { groups: [{ id: group, displayName: 'Engineers', role: null, memberCount: 0 }] },
       SetGroupRole: { setGroupRole: { group: { displayName: 'Engineers', role: 'POWER_USER' } } },
       Viewer: { viewer: { member: { role: 'OWNER' }, organization: { slug: 'beta' } } },
     })

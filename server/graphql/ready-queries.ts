@@ -165,21 +165,8 @@ mutation CreateWebhook($input: CreateWebhookInput!) {
 }`,
   },
   {
-    query: `# What the identity provider’s groups make of their
-# members: no role where it is null.
-query Groups {
-  groups {
-    id
-    displayName
-    role
-    memberCount
-  }
-}
-`,
-  },
-  {
     query: `# The members have the role at once; null takes it
-# back. The ids are in Groups.
+# back. The ids are in the query “groups”.
 mutation SetGroupRole($groupId: ID!, $role: GroupRole) {
   setGroupRole(input: { groupId: $groupId, role: $role }) {
     ... on SetGroupRolePayload {
