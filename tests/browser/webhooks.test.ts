@@ -392,6 +392,8 @@ describe('by keyboard alone', () => {
     await tabTo('Done')
     await page.keyboard.press('Enter')
     await page.getByRole('cell', { name: 'All events' }).waitFor()
+    // The button for the first one is gone.
+    await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe('content')
 
     await tabTo(host())
     await page.keyboard.press('Enter')

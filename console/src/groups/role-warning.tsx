@@ -29,7 +29,7 @@ export function RoleWarning({
       proceed={shown?.role === 'SUPER_ADMIN' ? 'Make Super Admins' : 'Change the Role'}
       isPending={isPending}
       // The button that opened it goes once the role is saved.
-      {...(shown && { focusAfterwards: roleFieldOf(shown.group) })}
+      nextFocus={shown ? roleFieldOf(shown.group) : undefined}
       onProceed={() => shown && onProceed(shown)}
     >
       {shown && <Meaning change={shown} />}

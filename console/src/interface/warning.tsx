@@ -1,9 +1,7 @@
 import { Button, Modal } from '@mantine/core'
 import type { ReactNode } from 'react'
+import { focusAfterwards } from './focus-afterwards.ts'
 import styles from './warning.module.css'
-
-/** Mantine gives the focus back a moment after the dialog has closed. */
-const afterReturnMilliseconds = 50
 
 /**
  * Asks before something that cannot be taken back. Whoever opens it finds the way out first: the focus is on Cancel.
@@ -16,7 +14,7 @@ export function Warning({
   isPending,
   other,
   returnFocus = true,
-  focusAfterwards = 'content',
+  nextFocus,
   children,
 }: {
   opened: boolean
@@ -29,7 +27,7 @@ export function Warning({
   /** Whether what it was opened by is still there when it closes. */
   returnFocus?: boolean
   /** The id of what has the focus afterwards where that is gone; the beginning of the page unless it is said. */
-  focusAfterwards?: string
+  nextFocus?: string | undefined
   children: ReactNode
 }) {
   return (
@@ -39,7 +37,7 @@ export function Warning({
       centered
       lockScroll={false}
       returnFocus={returnFocus}
-      onExitTransitionEnd={() => setTimeout(focusOn, afterReturnMilliseconds, focusAfterwards)}
+      onExitTransitionEnd={() => focusAfterwards(nextFocus)}
     >
       <Modal.Overlay />
       <Modal.Content>
@@ -63,9 +61,4 @@ export function Warning({
       </Modal.Content>
     </Modal.Root>
   )
-}
-
-/** What it was opened by may be gone. */
-function focusOn(id: string): void {
-  if (document.activeElement === document.body) document.getElementById(id)?.focus()
 }

@@ -5,6 +5,7 @@ import { type UseMutationResult, useMutation, useQuery, useQueryClient } from '@
 import { type SubmitEvent, useEffect, useRef, useState } from 'react'
 import { Failure } from '../interface/failure.tsx'
 import { focusFirstMistake } from '../interface/first-mistake.ts'
+import { focusAfterwards } from '../interface/focus-afterwards.ts'
 import layout from '../interface/form.module.css'
 import { useLeaveWarning } from '../interface/leave-warning.ts'
 import { SecretOnce } from '../interface/secret-once.tsx'
@@ -63,6 +64,7 @@ export function CreatePanel({ opened, onClose }: { opened: boolean; onClose: () 
     <Drawer
       opened={opened}
       onClose={close}
+      onExitTransitionEnd={() => focusAfterwards()}
       title={made ? 'Your new token' : 'New Integration Token'}
       closeOnClickOutside={mayClose}
       closeOnEscape={mayClose}

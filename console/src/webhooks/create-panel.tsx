@@ -4,6 +4,7 @@ import { IconAlertCircle } from '@tabler/icons-react'
 import { type UseMutationResult, useMutation } from '@tanstack/react-query'
 import { type SubmitEvent, useEffect, useRef, useState } from 'react'
 import { focusFirstMistake } from '../interface/first-mistake.ts'
+import { focusAfterwards } from '../interface/focus-afterwards.ts'
 import styles from '../interface/form.module.css'
 import { useLeaveWarning } from '../interface/leave-warning.ts'
 import { SecretOnce } from '../interface/secret-once.tsx'
@@ -38,6 +39,7 @@ export function CreatePanel({ opened, onClose }: { opened: boolean; onClose: () 
     <Drawer
       opened={opened}
       onClose={close}
+      onExitTransitionEnd={() => focusAfterwards()}
       title={made ? 'Your new webhook' : 'New Webhook'}
       closeOnClickOutside={mayClose}
       closeOnEscape={mayClose}

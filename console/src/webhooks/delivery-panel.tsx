@@ -5,6 +5,7 @@ import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
 import { FactList } from '../interface/fact-list.tsx'
 import { FailureNote } from '../interface/failure.tsx'
+import { focusAfterwards } from '../interface/focus-afterwards.ts'
 import styles from '../interface/form.module.css'
 import { Instant } from '../interface/instant.tsx'
 import { Snippet } from '../interface/snippet.tsx'
@@ -50,7 +51,13 @@ export function DeliveryPanel({
     onClose()
   }
   return (
-    <Drawer opened={opened} onClose={close} title={shown && wordsOf(shown.eventType).name} size={680}>
+    <Drawer
+      opened={opened}
+      onClose={close}
+      onExitTransitionEnd={() => focusAfterwards()}
+      title={shown && wordsOf(shown.eventType).name}
+      size={680}
+    >
       {shown && (
         <div className={styles.form}>
           <FactList facts={factsOf(shown)} />

@@ -5,6 +5,8 @@ import { type DeliveryView, requestOf } from './delivery-view.ts'
 
 const everyMinute = 60_000
 const whileSendingMilliseconds = 2_000
+/** One that is under way is said to be due in a minute, as it is where nothing more is heard of it. */
+const soonMilliseconds = 90_000
 const mostCounted = 100
 
 /** Everything that is read about webhooks begins with this key, and is read anew when one has changed. */
@@ -24,7 +26,7 @@ export interface WebhookPageData {
   deliveries: { nodes: WebhookDelivery[]; pageInfo: PageInfo }
 }
 
-/** A webhook and a part of its log, read again every few seconds while something of that is to be sent; null for none. */
+/** A webhook and a part of its log, read again every other second while something of that is about to be sent; null for none. */
 export function webhookQuery(organizationId: string, id: string, view: DeliveryView) {
   return queryOptions({
     queryKey: [...webhooksKey(organizationId), 'one', id, view],
@@ -36,8 +38,12 @@ export function webhookQuery(organizationId: string, id: string, view: DeliveryV
     },
     placeholderData: (previous) => (previous?.webhook.id === id ? previous : undefined),
     refetchInterval: ({ state: { data } }) =>
-      data?.deliveries.nodes.some(({ nextAttemptAt }) => nextAttemptAt) ? whileSendingMilliseconds : everyMinute,
+      data?.deliveries.nodes.some(isDueSoon) ? whileSendingMilliseconds : everyMinute,
   })
+}
+
+function isDueSoon({ nextAttemptAt }: WebhookDelivery): boolean {
+  return nextAttemptAt ? Date.parse(nextAttemptAt) < Date.now() + soonMilliseconds : false
 }
 
 /** How many messages wait to be sent to it, counted as far as one page goes. */

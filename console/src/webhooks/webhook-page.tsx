@@ -204,8 +204,8 @@ function Trouble({ webhook: { enabled, failingSince } }: { webhook: Webhook }) {
 }
 
 function factsOf({ id, url, eventTypes: chosen, lastDeliveredAt, createdAt, formerSecretUntil }: Webhook) {
-  const code = (text: string) => (
-    <Text key={text} span size="sm" ff="monospace">
+  const code = (text: string, size = 'sm') => (
+    <Text key={text} span size={size} ff="monospace">
       {text}
     </Text>
   )
@@ -240,6 +240,6 @@ function factsOf({ id, url, eventTypes: chosen, lastDeliveredAt, createdAt, form
         ]
       : []),
     ['Created', <Instant key="created" at={createdAt} inFull />],
-    ['ID', code(id)],
+    ['ID', code(id, 'xs')],
   ] as const
 }
