@@ -86,9 +86,7 @@ describe('the walk through webhooks', () => {
       await panel.getByRole('checkbox', { name: 'Token deleted' }).check()
       await panel.getByRole('button', { name: 'Create Webhook' }).click()
       await panel.getByText('not on the public internet').waitFor()
-      await expect
-        .poll(() => focused(page).then(() => page.evaluate(() => document.activeElement?.getAttribute('type'))))
-        .toBe('url')
+      await expect.poll(() => page.evaluate(() => document.activeElement?.getAttribute('type'))).toBe('url')
       await look('webhook-refused')
       await panel.getByLabel('Address').fill(receiver.url)
       await panel.getByRole('button', { name: 'Create Webhook' }).click()

@@ -31,7 +31,7 @@ function Row({ webhook }: { webhook: Webhook }) {
         <Link to="/organizations/$slug/webhooks/$webhookId" params={{ slug, webhookId: id }} className={table.link}>
           {hostOf(url)}
         </Link>
-        <Text span size="xs" c="dimmed" className={styles.address} title={url}>
+        <Text size="xs" c="dimmed" lineClamp={1} className={styles.address} title={url}>
           {url}
         </Text>
         {description && (
