@@ -291,8 +291,10 @@ describe('a message that does not arrive', () => {
     const stop = deliver()
     await createToken('Jenkins')
     await until(() => expect(receiver.received).toHaveLength(1))
+    expect((await deliveries(id))[0]?.nextAttemptAt).toBeNull()
     await stop()
     expect((await deliveries(id))[0]).toMatchObject({ status: 'PENDING', attempts: [] })
+    expect((await deliveries(id))[0]?.nextAttemptAt).not.toBeNull()
     receiver.answer = 204
     const next = deliver()
     await until(() => expect(receiver.accepted).toHaveLength(1))

@@ -104,10 +104,13 @@ const deliveryType = builder.objectRef<LoggedDelivery>('WebhookDelivery').implem
     payload: t.exposeString('payload', { description: 'What is sent, to the letter.' }),
     status: t.expose('status', { type: deliveryStatus }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
-    nextAttemptAt: t.expose('dueAt', {
+    nextAttemptAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When it is sent next; null for one that has ended, and while the webhook is disabled.',
+      description:
+        'When it is sent next; null for one that has ended, that is being sent at this moment, or whose webhook is disabled.',
+      // While it is being sent, it is due once whoever sends it can be taken to be gone.
+      resolve: ({ dueAt, attempts, log }) => (attempts === (log.at(-1)?.number ?? 0) ? dueAt : null),
     }),
     attempts: t.expose('log', { type: [attemptType], description: 'Oldest first.' }),
   }),
