@@ -53,6 +53,8 @@ node foreign member        : 401   401   null   null   null   null   null   null
 node foreign organization  : 401   401   null   null   null   null   null   null 403  null null null null null
 member own                 : 401   401   ok     ok     ok     ok     403    403  403  403  403  403  403  403
 member foreign             : 401   401   null   null   null   null   403    403  403  403  403  403  403  403
+members own                : 401   401   ok     ok     ok     ok     403    403  403  403  403  403  403  403
+members foreign            : 401   401   ok     ok     ok     ok     403    403  403  403  403  403  403  403
 groups own                 : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 sessions own               : 401   401   ok     ok     ok     ok     ok     403  403  403  403  403  403  403
 integrationTokens own      : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
@@ -94,6 +96,10 @@ regenerateToken own        : 401   401   ok     ok     403    403    403    403 
 regenerateToken foreign    : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
 deleteToken own            : 401   401   ok     ok     403    403    403    403  403  403  gone 403  403  403
 deleteToken foreign        : 401   401   gone   gone   403    403    403    403  403  403  gone 403  403  403
+setMemberRole own          : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+setMemberRole foreign      : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+setMemberActive own        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+setMemberActive foreign    : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
 updateTokenPolicy own      : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 updateTokenPolicy foreign  : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 createTokenRole own        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
@@ -127,6 +133,7 @@ const refusals = new Map<string, (typeof outcomes)[number]>([
   ['TokenNotFound', 'gone'],
   ['SessionNotFound', 'gone'],
   ['GroupNotFound', 'gone'],
+  ['MemberNotFound', 'gone'],
   ['TokenRoleNotFound', 'gone'],
   ['WebhookNotFound', 'gone'],
   ['DeliveryNotFound', 'gone'],
@@ -205,6 +212,8 @@ interface Target {
   eventId: string
   /** Of someone who is no caller. */
   sessionId: string
+  /** That someone. */
+  bystanderId: string
   roleId: string
   groupId: string
   webhookId: string
@@ -214,6 +223,7 @@ interface Target {
   victimRoleId: string
   /** Places in the organization's lists before which its own rows stand; null for the beginning. */
   tokensCursor: string | null
+  membersCursor: string | null
   eventsCursor: string | null
   deliveriesCursor: string | null
   /** A token that may be changed and deleted. */
@@ -261,6 +271,15 @@ const questions: Record<string, (target: Target, caller: Caller) => Question> = 
   }),
   signOut: (_, { by }) => ({ variables: {}, shows: `"signedOut":${by === 'session'}` }),
   switchOrganization: ({ slug, organizationId }) => ({ variables: { slug }, shows: organizationId }),
+  members: ({ memberId, membersCursor }) => ({ variables: { first: 100, after: membersCursor }, shows: memberId }),
+  setMemberRole: ({ bystanderId }) => ({
+    variables: { input: { id: bystanderId, role: ++made % 2 === 0 ? 'POWER_USER' : 'GUEST' } },
+    shows: bystanderId,
+  }),
+  setMemberActive: ({ bystanderId }) => ({
+    variables: { input: { id: bystanderId, active: ++made % 2 === 0 } },
+    shows: bystanderId,
+  }),
   tokenPolicy: () => ({ variables: {}, shows: '"tokensOutside":' }),
   updateTokenPolicy: () => {
     const longestLifetimeDays = 1_000 + ++made
@@ -347,6 +366,7 @@ beforeAll(async () => {
   const newest = {
     tokens: (await beta.owner.integrationTokens({ first: 1 })).integrationTokens.pageInfo.endCursor,
     events: (await beta.owner.auditEvents({ first: 1 })).auditEvents.pageInfo.endCursor,
+    members: (await beta.owner.members({ first: 1 })).members.pageInfo.endCursor,
     deliveries: (await beta.owner.webhookDeliveries({ webhookId: foreign.webhookId, first: 1 })).webhookDeliveries
       .pageInfo.endCursor,
   }
@@ -356,6 +376,7 @@ beforeAll(async () => {
     tokensCursor: newest.tokens ?? null,
     eventsCursor: newest.events ?? null,
     deliveriesCursor: newest.deliveries ?? null,
+    membersCursor: newest.members ?? null,
   }
   await world.sql(`update organizations set name = 'Canary Company', slug = $2 where id = $1`, [beta.id, foreign.slug])
   await world.sql(`update members set display_name = 'Canary ' || role where organization_id = $1`, [beta.id])
@@ -660,6 +681,8 @@ async function prepare(organization: TestOrganization, label: string): Promise<T
       eventId: event?.id ?? '',
       sessionId,
     },
+    bystanderId: await memberId({ email }),
+    membersCursor: null,
     ...{ tokenId: token.id, secret: token.secret, victimId: victim.id, tokensCursor: null, eventsCursor: null },
   }
 }

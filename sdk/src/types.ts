@@ -20,6 +20,8 @@ import type {
   RegenerateWebhookSecretMutation,
   SessionFragment,
   SetGroupRoleMutation,
+  SetMemberActiveMutation,
+  SetMemberRoleMutation,
   SignInMutation,
   SwitchOrganizationMutation,
   TestWebhookMutation,
@@ -51,11 +53,14 @@ export type {
   GroupRole,
   IntegrationTokenFilter,
   IntegrationTokenSort,
+  MemberFilter,
   OrganizationRole,
   RedeliverWebhookInput,
   RegenerateTokenInput,
   RegenerateWebhookSecretInput,
   SetGroupRoleInput,
+  SetMemberActiveInput,
+  SetMemberRoleInput,
   SignInInput,
   TestWebhookInput,
   TokenRoleKind,
@@ -136,6 +141,10 @@ export type EndSessionResult = EndSessionMutation['endSession']
 export type ChangePasswordResult = ChangePasswordMutation['changePassword']
 /** What `setGroupRole` answers. */
 export type SetGroupRoleResult = SetGroupRoleMutation['setGroupRole']
+/** What `setMemberRole` answers. */
+export type SetMemberRoleResult = SetMemberRoleMutation['setMemberRole']
+/** What `setMemberActive` answers. */
+export type SetMemberActiveResult = SetMemberActiveMutation['setMemberActive']
 /** What `createWebhook` answers. */
 export type CreateWebhookResult = CreateWebhookMutation['createWebhook']
 /** What `updateWebhook` answers. */

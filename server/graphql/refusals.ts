@@ -1,5 +1,5 @@
 import { NotAMember, SessionNotFound, SignInRefused, TooManyAttempts, WrongPassword } from '../identity/refusals.ts'
-import { GroupNotFound } from '../organizations/refusals.ts'
+import { GroupNotFound, MemberNotFound, OwnerProtected } from '../organizations/refusals.ts'
 import { type InputIssue, InvalidInput, type Refusal } from '../refusal.ts'
 import {
   ConfirmationNeeded,
@@ -67,6 +67,12 @@ builder.objectType(NotAMember, {
 builder.objectType(SessionNotFound, {
   name: 'SessionNotFound',
   description: "The same for a session that has ended, for another person's, and for one that never was.",
+  interfaces: [refusal],
+})
+builder.objectType(MemberNotFound, { name: 'MemberNotFound', interfaces: [refusal] })
+builder.objectType(OwnerProtected, {
+  name: 'OwnerProtected',
+  description: 'The owner keeps their role and stays active, whoever asks.',
   interfaces: [refusal],
 })
 builder.objectType(GroupNotFound, { name: 'GroupNotFound', interfaces: [refusal] })

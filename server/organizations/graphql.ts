@@ -1,10 +1,12 @@
 import { withOrganization } from '../database/with-organization.ts'
 import { admins, builder } from '../graphql/builder.ts'
 import { acting } from '../graphql/context.ts'
-import { node } from '../graphql/node.ts'
+import { node, pageInfo } from '../graphql/node.ts'
+import { InvalidInput } from '../refusal.ts'
 import { type Group, listGroups, setGroupRole } from './groups.ts'
+import { listMembers, type MemberListing, setMemberActive, setMemberRole } from './manage-members.ts'
 import { findMember, type Member, type Organization, readOrganization } from './members.ts'
-import { GroupNotFound } from './refusals.ts'
+import { GroupNotFound, MemberNotFound, OwnerProtected } from './refusals.ts'
 import { groupRoles, type organizationRoles } from './roles.ts'
 
 export const organizationRole = builder.enumType('OrganizationRole', {
@@ -64,6 +66,103 @@ builder.queryFields((t) => ({
         findMember(transaction, { organizationId: principal.organizationId, memberId: id }),
       )
     },
+  }),
+}))
+
+const memberEdge = builder.objectRef<MemberListing['edges'][number]>('MemberEdge').implement({
+  fields: (t) => ({ cursor: t.exposeString('cursor'), node: t.expose('node', { type: memberType }) }),
+})
+
+const memberConnection = builder.objectRef<MemberListing>('MemberConnection').implement({
+  fields: (t) => ({
+    edges: t.expose('edges', { type: [memberEdge] }),
+    nodes: t.field({ type: [memberType], resolve: ({ edges }) => edges.map(({ node }) => node) }),
+    pageInfo: t.expose('pageInfo', { type: pageInfo }),
+    totalCount: t.int({
+      description: 'How many members match in all. Counted up to 10,000: that number means as many or more.',
+      resolve: (listing) => listing.totalCount(),
+    }),
+  }),
+})
+
+const memberFilter = builder.inputType('MemberFilter', {
+  fields: (t) => ({
+    search: t.string({ description: 'Matches any part of the email address or the name, in any case.' }),
+    roles: t.field({ type: [organizationRole] }),
+    active: t.boolean(),
+  }),
+})
+
+builder.queryField('members', (t) =>
+  t.field({
+    type: memberConnection,
+    description:
+      "The organization's members in the order of their addresses, a page at a time (20 unless told otherwise, 100 at most).",
+    directives: { hasRole: { anyOf: ['OWNER', 'SUPER_ADMIN', 'POWER_USER', 'MEMBER'] } },
+    args: {
+      first: t.arg.int(),
+      after: t.arg.string(),
+      last: t.arg.int(),
+      before: t.arg.string(),
+      filter: t.arg({ type: memberFilter }),
+    },
+    resolve: (_root, { filter, ...page }, context) =>
+      listMembers(acting(context), {
+        page,
+        filter: {
+          search: filter?.search?.trim() || null,
+          roles: filter?.roles ?? null,
+          active: filter?.active ?? null,
+        },
+      }),
+  }),
+)
+
+const setMemberRoleInput = builder.inputType('SetMemberRoleInput', {
+  fields: (t) => ({
+    id: t.id({ required: true }),
+    role: t.field({
+      type: organizationRole,
+      required: true,
+      description: 'Any but `OWNER`, of whom an organization has one.',
+    }),
+  }),
+})
+
+const setMemberRolePayload = builder.objectRef<{ member: Member }>('SetMemberRolePayload').implement({
+  fields: (t) => ({ member: t.expose('member', { type: memberType }) }),
+})
+
+const setMemberActiveInput = builder.inputType('SetMemberActiveInput', {
+  fields: (t) => ({ id: t.id({ required: true }), active: t.boolean({ required: true }) }),
+})
+
+const setMemberActivePayload = builder.objectRef<{ member: Member }>('SetMemberActivePayload').implement({
+  fields: (t) => ({ member: t.expose('member', { type: memberType }) }),
+})
+
+builder.mutationFields((t) => ({
+  setMemberRole: t.field({
+    type: setMemberRolePayload,
+    description:
+      'Gives a member another role, which counts at once, also for their access token. No group changes it from then on, but to\nraise a `MEMBER`.',
+    directives: { hasRole: { anyOf: admins } },
+    errors: { types: [InvalidInput, MemberNotFound, OwnerProtected], union: { name: 'SetMemberRoleResult' } },
+    args: { input: t.arg({ type: setMemberRoleInput, required: true }) },
+    resolve: async (_root, { input: { id: memberId, role } }, context) => ({
+      member: await setMemberRole(acting(context), { memberId, role }),
+    }),
+  }),
+  setMemberActive: t.field({
+    type: setMemberActivePayload,
+    description:
+      'Deactivates a member, whose sessions end and whose access token is refused at once, or makes them active again. The\ntokens that they created stay.',
+    directives: { hasRole: { anyOf: admins } },
+    errors: { types: [MemberNotFound, OwnerProtected], union: { name: 'SetMemberActiveResult' } },
+    args: { input: t.arg({ type: setMemberActiveInput, required: true }) },
+    resolve: async (_root, { input: { id: memberId, active } }, context) => ({
+      member: await setMemberActive(acting(context), { memberId, active }),
+    }),
   }),
 }))
 
