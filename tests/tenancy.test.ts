@@ -487,7 +487,8 @@ describe('the code itself, without row-level security behind it', () => {
     const rows = () =>
       open.sql(
         `select to_jsonb(t) from integration_tokens t union all select to_jsonb(w) from webhooks w
-         union all select to_jsonb(d) from webhook_deliveries d order by 1`,
+         union all select to_jsonb(d) from webhook_deliveries d union all select to_jsonb(r) from token_roles r
+         union all select to_jsonb(m) from members m order by 1`,
       )
     const before = await rows()
 
@@ -505,6 +506,27 @@ describe('the code itself, without row-level security behind it', () => {
     for (const filter of [{}, { search: 'enk' }, { roleIds: [roleId] }]) {
       expect((await owner.integrationTokens({ filter })).integrationTokens.nodes).toEqual([])
     }
+    const { members } = await owner.members({ withTotalCount: true })
+    expect([members.totalCount, members.nodes.length]).toEqual([5, 5])
+    expect(JSON.stringify(members)).not.toContain('@beta.example')
+    const inOther = { id: member?.id ?? '' }
+    expect((await owner.setMemberRole({ input: { ...inOther, role: 'GUEST' } })).setMemberRole.__typename).toBe(
+      'MemberNotFound',
+    )
+    expect((await owner.setMemberActive({ input: { ...inOther, active: false } })).setMemberActive.__typename).toBe(
+      'MemberNotFound',
+    )
+    const policy = (await owner.updateTokenPolicy({ input: { expiryRequired: true } })).updateTokenPolicy
+    expect(unwrap(policy).tokenPolicy.tokensOutside).toBe(0)
+    unwrap((await owner.updateTokenPolicy({ input: { expiryRequired: false } })).updateTokenPolicy)
+    expect(
+      unwrap((await beta.owner.updateTokenPolicy({ input: {} })).updateTokenPolicy).tokenPolicy.expiryRequired,
+    ).toBe(false)
+    expect((await owner.deleteTokenRole({ input: { id: roleId } })).deleteTokenRole.__typename).toBe(
+      'TokenRoleNotFound',
+    )
+    const renamed = await owner.updateTokenRole({ input: { id: roleId, label: 'Mine', force: true } })
+    expect(renamed.updateTokenRole.__typename).toBe('TokenRoleNotFound')
     expect(await owner.webhooks()).toEqual({ webhooks: [] })
     expect(await owner.webhook({ id: webhookId })).toEqual({ webhook: null })
     expect((await owner.webhookDeliveries({ webhookId })).webhookDeliveries.nodes).toEqual([])

@@ -27,10 +27,7 @@ const policyColumns = {
   defaultLifetimeDays: organizations.defaultTokenLifetimeDays,
 }
 
-/**
- * With the instant at which what is made now is made, rounded as a column rounds it. Whoever is to be sure that the policy
- * still holds when they commit reads it once they have recorded what they do.
- */
+/** With the instant at which what is made now is made, rounded as a column rounds it. */
 export async function readPolicy(
   transaction: Transaction,
   { organizationId }: { organizationId: OrganizationId },

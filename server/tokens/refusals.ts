@@ -24,7 +24,8 @@ export class TokenRoleNotFound extends Refusal {
 export class TokenRoleInUse extends Refusal {
   readonly tokenCount: number
   constructor(tokens: string, tokenCount: number) {
-    super(`${tokens} ${tokenCount === 1 ? 'has' : 'have'} this role. Delete them first, or take its permissions away.`)
+    const [have, them] = tokenCount === 1 ? ['has', 'it'] : ['have', 'them']
+    super(`${tokens} ${have} this role. Delete ${them} first, or take the role’s permissions away.`)
     this.tokenCount = tokenCount
   }
 }

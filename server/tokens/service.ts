@@ -110,6 +110,7 @@ export async function createToken(acting: Acting, input: unknown): Promise<Issue
     if (!role) throw new InvalidInput([roleIssue(principal)])
     const { now, ...policy } = await readPolicy(transaction, principal)
     const expiresAt = given.expiresAt === undefined ? defaultExpiry(policy, now) : given.expiresAt
+    requireAllowed(policy, { expiresAt, madeAt: now })
     await writeChecked({ principal, label }, () =>
       repository.insertToken(
         transaction,
@@ -129,7 +130,6 @@ export async function createToken(acting: Acting, input: unknown): Promise<Issue
     const token = await read(transaction, organizationId, tokenId)
     if (token.status === 'EXPIRED') throw new InvalidInput([expiryIssue])
     await recordAction(transaction, acting, 'token.created', { name: token.label, id: token.id })
-    requireAllowed(await readPolicy(transaction, principal), { expiresAt, madeAt: now })
     return { token, secret: issued.secret }
   })
 }
@@ -174,6 +174,8 @@ export async function updateToken(
       enabled: change.enabled ?? before.enabled,
     }
     const target = { name: after.label, id: before.id }
+    if (after.expiresAt?.getTime() !== before.expiresAt?.getTime())
+      requireAllowed(await readPolicy(transaction, principal), { ...after, madeAt: before.madeAt })
     const described =
       after.label !== before.label ||
       after.description !== before.description ||
@@ -184,8 +186,6 @@ export async function updateToken(
       )
     }
     if (described) await recordAction(transaction, acting, 'token.updated', target)
-    if (after.expiresAt?.getTime() !== before.expiresAt?.getTime())
-      requireAllowed(await readPolicy(transaction, principal), { ...after, madeAt: before.madeAt })
     if (after.enabled !== before.enabled) {
       await recordAction(transaction, acting, after.enabled ? 'token.enabled' : 'token.disabled', target)
     }
