@@ -1,6 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { BlockList } from 'node:net'
-import { isMigrated } from './database/migrate.ts'
 import type { Dependencies } from './dependencies.ts'
 import { faultStatus } from './fault.ts'
 import { asksForPage, createGraphiQL } from './graphql/graphiql.ts'
@@ -10,10 +9,13 @@ import { BodyRefused, CallerGone } from './http/body.ts'
 import { clientAddress } from './http/client-address.ts'
 import { openConsoleFiles } from './http/console.ts'
 import { createSessionCookies, isAmbiguous } from './http/credential.ts'
+import { createReadiness } from './http/readiness.ts'
 import { reportFailure } from './http/report-failure.ts'
 import { createRequestLog, type RequestRecord } from './http/request-log.ts'
 import type { RequestOrigin } from './identity/principal.ts'
 import { introspect } from './oauth/introspection.ts'
+import { labelsOf } from './observability/request-labels.ts'
+import { traceRequest, traceRequestEnd } from './observability/trace-request.ts'
 import { createScim } from './scim/endpoint.ts'
 
 export type HttpServer = Server<typeof IncomingMessage, typeof Answer>
@@ -27,6 +29,8 @@ export interface HttpSettings {
   graphiql?: boolean
   /** Where the built console is, or would be. */
   consoleDirectory?: string
+  /** Whether it is about to stop, and wants no more requests. Never, unless it is said. */
+  isStopping?: () => boolean
 }
 
 /**
@@ -35,9 +39,18 @@ export interface HttpSettings {
  */
 export function createHttpServer(
   dependencies: Dependencies,
-  { publicUrl, corsOrigins, trustedProxies, graphiql = false, consoleDirectory }: HttpSettings,
+  {
+    publicUrl,
+    corsOrigins,
+    trustedProxies,
+    graphiql = false,
+    consoleDirectory,
+    isStopping = () => false,
+  }: HttpSettings,
 ): HttpServer {
+  const { metrics, tracing } = dependencies
   const requests = createRequestLog(dependencies)
+  const readiness = createReadiness(dependencies, { isStopping })
   const commonHeaders = commonHeadersFor(publicUrl)
   const cookies = createSessionCookies({ publicUrl, corsOrigins })
   const graphql = createGraphQLServer(dependencies, { corsOrigins, cookies, graphiql })
@@ -69,10 +82,9 @@ export function createHttpServer(
     },
     '/readyz': async (request, response) => {
       if (!isRead(request)) return answerFault(response, 405, 'This takes GET.', { allow: 'GET, HEAD' })
-      const ready = await isMigrated(dependencies.database.server).catch(() => null)
-      if (ready) return answerJson(response, 200, { status: 'ready' })
-      const reason = ready === null ? 'The database does not answer.' : 'The database lacks migrations of this version.'
-      answerJson(response, 503, { status: 'not ready', reason }, { 'retry-after': '1' })
+      const reasons = await readiness()
+      if (reasons.length === 0) return answerJson(response, 200, { status: 'ready' })
+      answerJson(response, 503, { status: 'not ready', reasons }, { 'retry-after': '1' })
     },
   }
 
@@ -95,18 +107,25 @@ export function createHttpServer(
       else if (error instanceof BodyRefused) answerBodyRefused(request, response, error)
       else answerFault(response, faultStatus.INTERNAL, reportFailure(dependencies, record, error))
     }
-    requests.end(record, {
+    const ended = {
       method: request.method,
       route: isScim ? scim.routeOf(path) : route ? path : isConsole ? 'console' : null,
       status: response.destroyed ? null : response.statusCode,
+      milliseconds: performance.now() - record.begunAt,
       ipAddress,
-    })
+    }
+    const labels = labelsOf(record, ended)
+    metrics.requests.end({ ...labels, seconds: ended.milliseconds / 1_000 })
+    if (tracing) traceRequestEnd(tracing, ended, labels)
+    requests.end(record, ended)
   }
 
   return createServer({ ServerResponse: Answer, ...timeouts }, (request, response) => {
     const record = requests.begin()
+    metrics.requests.begin()
     response.commonHeaders = [...commonHeaders, 'x-request-id', record.id]
-    void serve(request, response, record)
+    if (tracing) void traceRequest(tracing, request, record, () => serve(request, response, record))
+    else void serve(request, response, record)
   })
 }
 

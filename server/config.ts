@@ -24,8 +24,33 @@ export interface Config {
   expiredTokenRetentionDays: number
   webhookNetworks: BlockList
   dataDirectory: string
+  /** Null where nobody is told of metrics. */
+  metricsPort: number | null
+  /** Null where requests are not traced. */
+  tracing: TracingConfig | null
+  /** For how long a server that is to stop goes on answering, so that load balancers hear of it first. */
+  shutdownDelaySeconds: number
   bootstrap: { organization: string; email: string; password: string } | null
 }
+
+/** From OpenTelemetry’s standard variables. */
+export interface TracingConfig {
+  /** Where spans are posted. */
+  endpoint: URL
+  serviceName: string
+  sampler: (typeof samplers)[number]
+  /** For the samplers that take a share of all. */
+  samplerRatio: number
+}
+
+const samplers = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const
 
 /** A setting that cannot be used. Names it and says what it takes, never its value. */
 export class BadSetting extends Error {}
@@ -95,6 +120,27 @@ const settings = z.object({
   EXPIRED_TOKEN_RETENTION_DAYS: wholeNumber(0, 36_500).default(90),
   WEBHOOK_NETWORKS: networks,
   DATA_DIRECTORY: z.string().min(1, 'is empty').default('.data'),
+  METRICS_PORT: wholeNumber(0, 65_535).optional(),
+  SHUTDOWN_DELAY_SECONDS: wholeNumber(0, 300).default(0),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.string().refine(isWebAddress, 'is not an http:// or https:// address').optional(),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: z
+    .string()
+    .refine(isWebAddress, 'is not an http:// or https:// address')
+    .optional(),
+  OTEL_EXPORTER_OTLP_PROTOCOL: z.string().optional(),
+  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: z.string().optional(),
+  OTEL_TRACES_EXPORTER: z.string().optional(),
+  OTEL_TRACES_SAMPLER: z.enum(samplers, `is not one of ${samplers.join(', ')}`).default('parentbased_always_on'),
+  OTEL_TRACES_SAMPLER_ARG: z
+    .string()
+    .regex(/^(0(\.\d+)?|1(\.0+)?)$/, 'is not a share from 0 to 1, such as 0.05')
+    .transform(Number)
+    .default(1),
+  OTEL_SDK_DISABLED: z
+    .string()
+    .transform((text) => text.toLowerCase() === 'true')
+    .default(false),
+  OTEL_SERVICE_NAME: z.string().default('latchkey'),
   BOOTSTRAP_ORGANIZATION: z.string().optional(),
   BOOTSTRAP_EMAIL: z.string().optional(),
   BOOTSTRAP_PASSWORD: z.string().optional(),
@@ -116,6 +162,9 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     throw new BadSetting(
       'The setting LATCHKEY_SECRET is needed with DATABASE_URL: at least 32 random characters, the same for every instance. “openssl rand -base64 32” makes one.',
     )
+  }
+  if (data.METRICS_PORT !== undefined && data.METRICS_PORT === data.PORT && data.PORT !== 0) {
+    throw new BadSetting('The setting METRICS_PORT is the same as PORT. Choose another, which is closed to strangers.')
   }
   const host = data.HOST.includes(':') ? `[${data.HOST}]` : data.HOST
   return {
@@ -139,7 +188,32 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     expiredTokenRetentionDays: data.EXPIRED_TOKEN_RETENTION_DAYS,
     webhookNetworks: data.WEBHOOK_NETWORKS,
     dataDirectory: data.DATA_DIRECTORY,
+    metricsPort: data.METRICS_PORT ?? null,
+    tracing: readTracing(data),
+    shutdownDelaySeconds: data.SHUTDOWN_DELAY_SECONDS,
     bootstrap: readBootstrap(data),
+  }
+}
+
+/** On where an exporter or an endpoint is named; what only concerns tracing is not looked at where it is off. */
+function readTracing(data: z.output<typeof settings>): TracingConfig | null {
+  const exporter = data.OTEL_TRACES_EXPORTER
+  const [base, own] = [data.OTEL_EXPORTER_OTLP_ENDPOINT, data.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT]
+  const isAsked = exporter !== undefined || base !== undefined || own !== undefined
+  if (data.OTEL_SDK_DISABLED || exporter === 'none' || !isAsked) return null
+  if (exporter !== undefined && exporter !== 'otlp') {
+    throw new BadSetting('The setting OTEL_TRACES_EXPORTER is neither otlp nor none.')
+  }
+  for (const name of ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL'] as const) {
+    if (data[name] === undefined) continue
+    if (data[name] === 'http/protobuf') break
+    throw new BadSetting(`The setting ${name} is not http/protobuf, which is what Latchkey speaks.`)
+  }
+  return {
+    endpoint: new URL(own ?? `${(base ?? 'http://localhost:4318').replace(/\/$/, '')}/v1/traces`),
+    serviceName: data.OTEL_SERVICE_NAME,
+    sampler: data.OTEL_TRACES_SAMPLER,
+    samplerRatio: data.OTEL_TRACES_SAMPLER_ARG,
   }
 }
 

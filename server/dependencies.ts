@@ -4,6 +4,8 @@ import type { CredentialLookup } from './identity/credential-lookup.ts'
 import type { LastUse } from './identity/last-use.ts'
 import type { Passwords } from './identity/passwords.ts'
 import type { OrganizationPrincipal, Origin, Principal } from './identity/principal.ts'
+import type { Metrics } from './observability/metrics.ts'
+import type { Tracing } from './observability/tracing.ts'
 import type { RateLimits } from './rate-limits.ts'
 import type { Invalidations } from './tokens/invalidation.ts'
 import type { Digester } from './tokens/secret.ts'
@@ -28,6 +30,9 @@ export interface Dependencies {
   signingSecrets: SigningSecrets
   receiverAddresses: ReceiverAddresses
   log: Logger
+  metrics: Metrics
+  /** Null unless requests are traced. */
+  tracing: Tracing | null
 }
 
 /** A request of someone: what the rules need to act for them and to record it. */

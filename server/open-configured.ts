@@ -11,6 +11,7 @@ import { isMigrated, migrateDatabase } from './database/migrate.ts'
 import { isUnavailable } from './database/unavailable.ts'
 import type { Dependencies } from './dependencies.ts'
 import { Foreseen } from './explain.ts'
+import type { Tracing } from './observability/tracing.ts'
 import { openDependencies } from './open-dependencies.ts'
 
 const connectTimeoutMilliseconds = 5_000
@@ -22,6 +23,7 @@ export interface OpeningOptions {
   announce: (message: string) => void
   /** For a moment's work, also beside a Latchkey that serves from the same data directory. */
   beside?: boolean
+  tracing?: Tracing | null
 }
 
 export interface Opened {
@@ -45,6 +47,7 @@ export async function openConfigured(config: Config, options: OpeningOptions): P
       rateLimits: config.rateLimits,
       webhookNetworks: config.webhookNetworks,
       log: options.log,
+      tracing: options.tracing ?? null,
     })
     return {
       dependencies,

@@ -6,6 +6,8 @@ import type { Clock, Dependencies, RandomBytes } from './dependencies.ts'
 import { createCredentialLookup } from './identity/credential-lookup.ts'
 import { createLastUse } from './identity/last-use.ts'
 import { createPasswords } from './identity/passwords.ts'
+import { createMetrics } from './observability/metrics.ts'
+import type { Tracing } from './observability/tracing.ts'
 import { defaultRateLimits, type RateLimitSettings } from './rate-limit-settings.ts'
 import { createRateLimits } from './rate-limits.ts'
 import { createInvalidations } from './tokens/invalidation.ts'
@@ -22,6 +24,7 @@ export interface DependencySettings {
   formerServerKeys?: readonly string[]
   tokenPrefix: string
   log: Logger
+  tracing?: Tracing | null
   rateLimits?: RateLimitSettings
   /** Where webhooks may lead besides the public internet: nowhere, unless it is said. */
   webhookNetworks?: BlockList
@@ -41,6 +44,7 @@ export async function openDependencies({
   formerServerKeys = [],
   tokenPrefix: prefix,
   log,
+  tracing = null,
   rateLimits = defaultRateLimits,
   webhookNetworks: allowedNetworks = new BlockList(),
   lookup,
@@ -48,10 +52,11 @@ export async function openDependencies({
   now = () => new Date(),
   randomBytes = systemRandomBytes,
 }: DependencySettings): Promise<Dependencies & { close(): Promise<void> }> {
-  const database = await openDatabase({ url, connections, log })
+  const metrics = createMetrics()
+  const database = await openDatabase({ url, connections, log, metrics, tracing })
   const digester = createDigester({ serverKey, formerServerKeys, prefix, randomBytes })
-  const lastUse = createLastUse({ database, log, now, randomBytes, digester })
-  const invalidations = createInvalidations({ url, log })
+  const lastUse = createLastUse({ database, log, now, randomBytes, digester, metrics })
+  const invalidations = createInvalidations({ url, log, metrics })
   return {
     database,
     now,
@@ -59,12 +64,14 @@ export async function openDependencies({
     digester,
     lastUse,
     invalidations,
-    passwords: createPasswords({ serverKey, formerServerKeys, cost }),
-    limits: createRateLimits({ database, digester }, rateLimits),
-    credentials: createCredentialLookup(database),
+    passwords: createPasswords({ serverKey, formerServerKeys, cost, metrics }),
+    limits: createRateLimits({ database, digester, metrics }, rateLimits),
+    credentials: createCredentialLookup({ lookup: database.lookup, metrics, tracing }),
     signingSecrets: createSigningSecrets({ serverKey, formerServerKeys, randomBytes }),
     receiverAddresses: createReceiverAddresses({ allowedNetworks, lookup }),
     log,
+    metrics,
+    tracing,
     async close() {
       await invalidations.close()
       await lastUse.close()

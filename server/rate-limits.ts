@@ -5,6 +5,8 @@ import type { Acting } from './dependencies.ts'
 import { RateLimited } from './fault.ts'
 import { addressBlock } from './http/client-address.ts'
 import { type Principal, principalId } from './identity/principal.ts'
+import type { Count } from './observability/instruments.ts'
+import type { Metrics } from './observability/metrics.ts'
 import type { RateLimitSettings } from './rate-limit-settings.ts'
 import type { Digester } from './tokens/secret.ts'
 
@@ -24,22 +26,29 @@ const quarterOfAnHour = 15 * 60
 const minute = 60
 
 export function createRateLimits(
-  dependencies: { database: Database; digester: Digester },
+  dependencies: { database: Database; digester: Digester; metrics: Pick<Metrics, 'rateLimitHits'> },
   most: RateLimitSettings,
 ): RateLimits {
   const limit = (options: LimitOptions) => createRateLimit(dependencies, options)
+  const { rateLimitHits: hits } = dependencies.metrics
   const signIns = { table: 'sign_in_attempts', seconds: quarterOfAnHour } as const
   const rates = { table: 'rates', seconds: minute } as const
   return {
-    signInsByAccount: limit({ ...signIns, purpose: 'sign-in attempts', most: most.signInsByAccount }),
+    signInsByAccount: limit({
+      ...signIns,
+      purpose: 'sign-in attempts',
+      most: most.signInsByAccount,
+      hits: hits.signInsByAccount,
+    }),
     signInsByAddress: limit({
       ...signIns,
       purpose: 'sign-in attempts from an address',
       most: most.signInsByAddress,
+      hits: hits.signInsByAddress,
       keyOf: addressBlock,
     }),
-    secrets: limit({ ...rates, purpose: 'secrets issued', most: most.secrets }),
-    verifications: limit({ ...rates, purpose: 'verifications', most: most.verifications }),
+    secrets: limit({ ...rates, purpose: 'secrets issued', most: most.secrets, hits: hits.secrets }),
+    verifications: limit({ ...rates, purpose: 'verifications', most: most.verifications, hits: hits.verifications }),
   }
 }
 
@@ -48,6 +57,8 @@ interface LimitOptions {
   seconds: number
   most: number
   purpose: string
+  /** How often it has refused. */
+  hits: Count
   /** What is counted as one. */
   keyOf?: (whose: string) => string
 }
@@ -60,7 +71,7 @@ const unlimited: RateLimit = {
 
 function createRateLimit(
   { database, digester }: { database: Database; digester: Digester },
-  { table, seconds, most, purpose, keyOf = (whose) => whose }: LimitOptions,
+  { table, seconds, most, purpose, hits, keyOf = (whose) => whose }: LimitOptions,
 ): RateLimit {
   if (most === 0) return unlimited
   const limiter = new DatabaseClockLimiter(database.server, { table, most, seconds })
@@ -72,8 +83,9 @@ function createRateLimit(
         await limiter.consume(digestOf(whose), times)
         return null
       } catch (error) {
-        if (error instanceof RateLimiterRes) return Math.max(1, Math.ceil(error.msBeforeNext / 1000))
-        throw error
+        if (!(error instanceof RateLimiterRes)) throw error
+        hits.value++
+        return Math.max(1, Math.ceil(error.msBeforeNext / 1000))
       }
     },
     async giveBack(whose) {

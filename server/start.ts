@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto'
+import type { Server } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createHttpServer, type HttpServer } from './app.ts'
 import { BadSetting, type Config } from './config.ts'
 import type { Dependencies } from './dependencies.ts'
 import { Foreseen } from './explain.ts'
 import { builtConsole } from './http/console.ts'
+import { createMetricsServer } from './observability/metrics-server.ts'
+import type { StartedTracing } from './observability/start-tracing.ts'
 import { openConfigured } from './open-configured.ts'
 import { bootstrap, type FirstAccess, generatePassword } from './organizations/bootstrap.ts'
 import { OperatorError, readUsage, type Usage } from './organizations/operator.ts'
@@ -14,10 +18,12 @@ import { startDeliveries } from './webhooks/delivery.ts'
 export interface Running {
   /** Where it listens, as this machine reaches it. */
   address: string
+  /** Where its metrics are; null unless METRICS_PORT is set. */
+  metricsAddress: string | null
   /** Null unless this start made the first organization. */
   firstAccess: FirstAccess | null
   usage: Usage
-  /** Lets requests under way finish, writes what is remembered, and closes everything. */
+  /** Says that it is not ready any more, lets requests under way finish, writes what is remembered, and closes everything. */
   close(): Promise<void>
 }
 
@@ -29,28 +35,59 @@ export async function start(
   config: Config,
   { log, announce }: { log: Logger; announce: (message: string) => void },
 ): Promise<Running> {
-  const { dependencies, close } = await openConfigured(config, { log, announce })
+  const traces = await openTracing(config, log)
+  const opened = await openConfigured(config, { log, announce, tracing: traces?.tracing ?? null }).catch(
+    async (error: unknown) => {
+      await traces?.close()
+      throw error
+    },
+  )
+  const { dependencies } = opened
+  const close = async () => {
+    await opened.close()
+    // Last, so that nothing of what was done on the way is missing.
+    await traces?.close()
+  }
   try {
-    const server = createHttpServer(dependencies, { ...config, consoleDirectory: builtConsole })
+    let stopping = false
+    const server = createHttpServer(dependencies, {
+      ...config,
+      consoleDirectory: builtConsole,
+      isStopping: () => stopping,
+    })
     await listen(server, config)
+    const shut = (one: { close(): unknown; closeAllConnections(): void }) => {
+      one.close()
+      one.closeAllConnections()
+    }
+    const listening = [() => shut(server)]
     try {
+      const metricsServer = config.metricsPort === null ? null : createMetricsServer(dependencies.metrics)
+      if (metricsServer && config.metricsPort !== null) {
+        await listen(metricsServer, { host: config.host, port: config.metricsPort, setting: 'METRICS_PORT' })
+        listening.push(() => shut(metricsServer))
+      }
       // Not before it listens: where the port is taken, nobody would ever be shown the password.
       const firstAccess = await openFirst(dependencies, config)
       const stopRetention = startRetention(dependencies, { retentionDays: config.expiredTokenRetentionDays })
       const stopDeliveries = startDeliveries(dependencies)
       return {
         address: addressOf(server, config),
+        metricsAddress: metricsServer && addressOf(metricsServer, config),
         firstAccess,
         usage: await readUsage(dependencies),
         async close() {
+          stopping = true
           stopRetention()
+          // Load balancers ask whether it is ready every few seconds, and send it requests until they have heard that it is not.
+          await delay(config.shutdownDelaySeconds * 1_000)
           await Promise.all([drain(server, dependencies), stopDeliveries()])
           await close()
+          if (metricsServer) shut(metricsServer)
         },
       }
     } catch (error) {
-      server.close()
-      server.closeAllConnections()
+      for (const close of listening) close()
       throw error
     }
   } catch (error) {
@@ -79,7 +116,17 @@ async function openFirst(dependencies: Dependencies, config: Config): Promise<Fi
   })
 }
 
-async function listen(server: HttpServer, { host, port }: Config): Promise<void> {
+/** The SDK is loaded only where it is asked for. */
+async function openTracing({ tracing }: Config, log: Logger): Promise<StartedTracing | null> {
+  if (!tracing) return null
+  const { startTracing } = await import('./observability/start-tracing.ts')
+  return startTracing(tracing, { log })
+}
+
+async function listen(
+  server: Server,
+  { host, port, setting = 'PORT' }: { host: string; port: number; setting?: 'PORT' | 'METRICS_PORT' },
+): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -91,22 +138,29 @@ async function listen(server: HttpServer, { host, port }: Config): Promise<void>
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : null
     const problem = typeof code === 'string' ? listenProblems[code] : undefined
-    throw problem ? new Foreseen(problem(host, port), { cause: error }) : error
+    throw problem ? new Foreseen(problem({ host, port, setting }), { cause: error }) : error
   }
 }
 
-const notHere = (host: string) => `${host} is no address of this machine. Set HOST to one that is, such as 127.0.0.1.`
-const listenProblems: Record<string, (host: string, port: number) => string> = {
-  EADDRINUSE: (_host, port) =>
-    `Port ${port} is taken by another program. Stop that one, or choose another port: PORT=${port < 65_535 ? port + 1 : 4000} npm start`,
-  EACCES: (_host, port) => `This user may not listen at port ${port}. Set PORT to one above 1023.`,
+interface Place {
+  host: string
+  port: number
+  setting: string
+}
+
+const notHere = ({ host }: Place) =>
+  `${host} is no address of this machine. Set HOST to one that is, such as 127.0.0.1.`
+const listenProblems: Record<string, (place: Place) => string> = {
+  EADDRINUSE: ({ port, setting }) =>
+    `Port ${port} is taken by another program. Stop that one, or choose another port: ${setting}=${port < 65_535 ? port + 1 : 4000} npm start`,
+  EACCES: ({ port, setting }) => `This user may not listen at port ${port}. Set ${setting} to one above 1023.`,
   EADDRNOTAVAIL: notHere,
   ENOTFOUND: notHere,
   EAI_AGAIN: notHere,
 }
 
 /** A server that listens everywhere is reached here, too, under an address that a browser takes. */
-function addressOf(server: HttpServer, config: Config): string {
+function addressOf(server: Server, config: Config): string {
   const bound = server.address()
   const port = typeof bound === 'object' && bound ? bound.port : config.port
   const host = config.host === '0.0.0.0' ? '127.0.0.1' : config.host === '::' ? '::1' : config.host

@@ -14,6 +14,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createId } from '../server/identifiers.ts'
 import { addService, removeService } from '../server/identity/services.ts'
+import { createMetrics } from '../server/observability/metrics.ts'
 import { createInvalidations } from '../server/tokens/invalidation.ts'
 import { startServerProcess } from './server-process.ts'
 import { openWire, slowMilliseconds } from './wire.ts'
@@ -514,7 +515,7 @@ describe.concurrent('with the way cut, a warm verifier accepts a deleted token f
 async function openDeafInstance(stack: AsyncDisposableStack) {
   const wire = await openWire(world.databaseUrl)
   stack.defer(() => wire.close())
-  const invalidations = createInvalidations({ url: wire.url, log })
+  const invalidations = createInvalidations({ url: wire.url, log, metrics: createMetrics() })
   stack.defer(() => invalidations.close())
   const instance = await serve({ ...world.dependencies, invalidations })
   stack.defer(() => instance.close())
@@ -757,7 +758,7 @@ describe('listening for invalidations', () => {
 
   it('that is closed while it connects never listens', async () => {
     for (const pause of [0, 1, 2, 5, 10]) {
-      const invalidations = createInvalidations({ url: world.databaseUrl, log })
+      const invalidations = createInvalidations({ url: world.databaseUrl, log, metrics: createMetrics() })
       await delay(pause)
       await invalidations.close()
     }

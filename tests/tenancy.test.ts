@@ -20,6 +20,7 @@ import { databaseCause, sqlState } from '../server/database/unavailable.ts'
 import { type Scope, withOrganization } from '../server/database/with-organization.ts'
 import { createId, type OrganizationId } from '../server/identifiers.ts'
 import { signIn } from '../server/identity/service.ts'
+import { createMetrics } from '../server/observability/metrics.ts'
 import { openDependencies } from '../server/open-dependencies.ts'
 import { addMember, createOrganization } from '../server/organizations/operator.ts'
 import { createToken, deleteToken, findToken } from '../server/tokens/service.ts'
@@ -269,7 +270,7 @@ describe('the server’s roles', () => {
 
   it('are all that the server works with: it does not start with a login that cannot take them both', async () => {
     await withLogin(async (login, url) => {
-      const open = () => openDatabase({ url, connections: 4, log })
+      const open = () => openDatabase({ url, connections: 4, log, metrics: createMetrics(), tracing: null })
       await expect(open()).rejects.toThrow(RolesMissing)
       await world.sql(`grant latchkey_server to ${login}`)
       await expect(open()).rejects.toThrow(RolesMissing)
@@ -279,7 +280,8 @@ describe('the server’s roles', () => {
   })
 
   it('are refused where row-level security would not bind them', async () => {
-    const open = () => openDatabase({ url: world.databaseUrl, connections: 4, log })
+    const open = () =>
+      openDatabase({ url: world.databaseUrl, connections: 4, log, metrics: createMetrics(), tracing: null })
     await world.sql('create table own (); alter table own owner to latchkey_lookup')
     await expect(open()).rejects.toThrow(RolesMissing)
     await world.sql('drop table own')
@@ -402,7 +404,8 @@ describe('the migrations', () => {
       const applied = await Promise.all(urls.map(migrateElsewhere))
       expect(applied[0]).toBeGreaterThan(0)
       expect(applied[1]).toBe(applied[0])
-      for (const url of urls) await (await openDatabase({ url, connections: 4, log })).close()
+      for (const url of urls)
+        await (await openDatabase({ url, connections: 4, log, metrics: createMetrics(), tracing: null })).close()
       await ask(server.url, 'drop database one')
       await ask(server.url, 'drop database two')
       await ask(server.url, 'drop role latchkey_server, latchkey_lookup')

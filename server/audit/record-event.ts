@@ -1,9 +1,11 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
+import type { Logger } from 'pino'
 import { auditEvents, auditHeads } from '../database/tables.ts'
-import type { Transaction } from '../database/with-organization.ts'
+import { afterCommit, type Transaction } from '../database/with-organization.ts'
 import type { Clock, RandomBytes } from '../dependencies.ts'
 import { createId, isId, type OrganizationId } from '../identifiers.ts'
 import { type OrganizationPrincipal, type Origin, principalId } from '../identity/principal.ts'
+import type { Metrics } from '../observability/metrics.ts'
 import type { Digester } from '../tokens/secret.ts'
 import { isRecordedType } from '../webhooks/event-types.ts'
 import { outboxStatement } from '../webhooks/outbox.ts'
@@ -80,6 +82,8 @@ interface Sources {
   now: Clock
   randomBytes: RandomBytes
   digester: Digester
+  log: Logger
+  metrics: Pick<Metrics, 'auditEvents'>
 }
 
 /**
@@ -100,6 +104,21 @@ export async function recordEvent(
     events: [made],
     tell: (at) =>
       isRecordedType(type) ? outboxStatement(sources, { id: made.id, type, organizationId, at, token, actor }) : null,
+  })
+  tellOfEvents(transaction, sources, { organizationId, events: [made], origin: event.origin })
+}
+
+/** So that from a request’s id, which the log keeps, its events are found, and from an event its request. */
+function tellOfEvents(
+  transaction: Transaction,
+  { log, metrics }: Sources,
+  { organizationId, events, origin }: { organizationId: OrganizationId; events: readonly PastEvent[]; origin: Origin },
+): void {
+  afterCommit(transaction, () => {
+    for (const { id, action } of events) {
+      metrics.auditEvents({ action }).value++
+      log.info({ request: origin.request?.id, event: id, action, organization: organizationId }, 'audit event recorded')
+    }
   })
 }
 
@@ -138,6 +157,7 @@ export async function recordActions(
     const { organizationId } = principal
     await appendEvents(transaction, acting, { organizationId, events: events.slice(at, at + mostAtOnce) })
   }
+  tellOfEvents(transaction, acting, { organizationId: principal.organizationId, events, origin })
 }
 
 /** An event on its way into the log; without an instant of its own, it is recorded now. */

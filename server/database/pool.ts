@@ -1,5 +1,8 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
+import type { Metrics } from '../observability/metrics.ts'
+import { traceStatements } from '../observability/trace-statements.ts'
+import type { Tracing } from '../observability/tracing.ts'
 import { DatabaseUnavailable, isUnavailable, sqlState } from './unavailable.ts'
 
 /**
@@ -25,24 +28,37 @@ export interface DatabaseSettings {
   /** Connections that this instance may hold in all. */
   connections: number
   log: Logger
+  metrics: Metrics
+  /** Null unless requests are traced. */
+  tracing: Tracing | null
 }
 
 /** Throws `RolesMissing` where row-level security would not bind, and `DatabaseUnavailable` where nothing answers. */
-export async function openDatabase({ url, connections, log }: DatabaseSettings): Promise<Database> {
+export async function openDatabase({ url, connections, log, metrics, tracing }: DatabaseSettings): Promise<Database> {
   const lookupConnections = Math.max(2, Math.min(4, Math.floor(connections / 4)))
   const server = openPool({
     url,
     role: 'latchkey_server',
     connections: Math.max(2, connections - lookupConnections),
     log,
+    tracing,
   })
   const lookup = openPool({
     url,
     role: 'latchkey_lookup',
     connections: lookupConnections,
     log,
+    tracing,
     settings: lookupSettings,
   })
+  for (const [name, pool] of Object.entries({ server, lookup })) {
+    metrics.database.readPool(name, {
+      totalCount: () => pool.totalCount,
+      idleCount: () => pool.idleCount,
+      waitingCount: () => pool.waitingCount,
+      limit: pool.options.max,
+    })
+  }
   const close = async () => {
     await Promise.all([server.end(), lookup.end()])
   }
@@ -70,8 +86,9 @@ function openPool({
   role,
   connections,
   log,
+  tracing,
   settings = '',
-}: DatabaseSettings & { role: string; settings?: string }): pg.Pool {
+}: Omit<DatabaseSettings, 'metrics'> & { role: string; settings?: string }): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     options: `-c role=${role} -c timezone=UTC ${settings}`,
@@ -87,6 +104,7 @@ function openPool({
   pool.on('error', (error) => log.warn({ error: error.message }, 'an idle database connection was lost'))
   // The same for one that drops while a transaction has it: whoever asks by it is told with the next answer.
   pool.on('connect', (client) => client.on('error', () => undefined))
+  if (tracing) traceStatements(pool, tracing)
   return pool
 }
 

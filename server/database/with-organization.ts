@@ -38,8 +38,12 @@ export async function withOrganization<T>(
       `begin; ${limitStatements(performance.now() - askedAt)} select set_config('latchkey.organization_id', ${client.escapeLiteral(organizationId)}, true),
         set_config('latchkey.person_id', ${client.escapeLiteral(personId ?? '')}, true)`,
     )
-    const result = await work(drizzle(client))
+    const transaction = drizzle(client)
+    const onCommit: (() => void)[] = []
+    doneAfter.set(transaction, onCommit)
+    const result = await work(transaction)
     await client.query('commit')
+    for (const tell of onCommit) tell()
     return result
   } catch (error) {
     // Where PostgreSQL did not itself refuse a statement, the connection's state is unknown, and a rollback might hang on it.
@@ -53,6 +57,15 @@ export async function withOrganization<T>(
   } finally {
     client.release(broken)
   }
+}
+
+const doneAfter = new WeakMap<Transaction, (() => void)[]>()
+
+/** Tells of what the transaction did, once it holds; never, where it is rolled back or nobody knows. `tell` is not to throw. */
+export function afterCommit(transaction: Transaction, tell: () => void): void {
+  const waiting = doneAfter.get(transaction)
+  if (!waiting) throw new Error('Only a transaction of withOrganization tells when it has committed.')
+  waiting.push(tell)
 }
 
 /** Whoever has waited for a connection waits for an answer only as much longer as both together may take. */

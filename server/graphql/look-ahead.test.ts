@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { createId } from '../identifiers.ts'
 import type { Authentication, Principal } from '../identity/principal.ts'
+import { createMetrics } from '../observability/metrics.ts'
 import { createDigester } from '../tokens/secret.ts'
 import { createLookAhead } from './look-ahead.ts'
 import type { Verification } from './persisted-documents.ts'
@@ -28,7 +29,7 @@ function open() {
   const nameOf = (text: string | null | undefined): Verification | null =>
     text === 'verifyTokenDigests' || text === 'verifyToken' ? text : null
   const lastUse = { record: () => undefined, flush: async () => undefined, close: async () => undefined }
-  const lookAhead = createLookAhead({ credentials, digester, lastUse }, { nameOf })
+  const lookAhead = createLookAhead({ credentials, digester, lastUse, metrics: createMetrics() }, { nameOf })
   const begin = (
     from: string | null,
     query = 'verifyTokenDigests',

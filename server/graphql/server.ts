@@ -15,6 +15,7 @@ import type { Answer } from '../http/answer.ts'
 import { readBody } from '../http/body.ts'
 import { readCredential, type SessionCookies } from '../http/credential.ts'
 import { authenticate, type RequestOrigin } from '../identity/principal.ts'
+import { traceOperations } from '../observability/trace-operations.ts'
 import type { Context, SessionCookie } from './context.ts'
 import { explainRequests } from './explain-requests.ts'
 import { guardIntrospection } from './exploring.ts'
@@ -145,6 +146,7 @@ export function createGraphQLServer(
       headerSetter,
       ownRules,
       documentLimits(),
+      ...(dependencies.tracing ? [traceOperations(dependencies.tracing)] : []),
     ],
     cors: corsOrigins.length > 0 && corsOf,
     graphiql: false,

@@ -10,6 +10,8 @@ export interface RequestRecord {
   readonly id: string
   /** By the clock of `performance.now`. */
   readonly begunAt: number
+  /** The id of its trace, where it is traced. */
+  trace: string | null
   /** The id of whom it comes from, once that is known. */
   principal: string | null
   /** The operations of GraphQL that were asked for. */
@@ -19,12 +21,13 @@ export interface RequestRecord {
 }
 
 /** What came of it. */
-interface Outcome {
+export interface Outcome {
   method: string | undefined
   /** Null for an address that there is nothing at: whoever mistyped it may have pasted anything. */
   route: string | null
   /** Null where the caller did not wait for the answer. */
   status: number | null
+  milliseconds: number
   ipAddress: string | null
 }
 
@@ -53,18 +56,26 @@ export function createRequestLog({ log, randomBytes }: { log: Logger; randomByte
     return ids.pop() ?? ''
   }
   return {
-    begin: () => ({ id: nextId(), begunAt: performance.now(), principal: null, operations: [], refusals: [] }),
-    end(record, { method, route, status, ipAddress }) {
+    begin: () => ({
+      id: nextId(),
+      begunAt: performance.now(),
+      trace: null,
+      principal: null,
+      operations: [],
+      refusals: [],
+    }),
+    end(record, { method, route, status, milliseconds, ipAddress }) {
       const level = levelOf(record, route, status)
       if (!log.isLevelEnabled(level)) return
-      const { id, begunAt, principal, operations, refusals } = record
+      const { id, trace, principal, operations, refusals } = record
       log[level](
         {
           request: id,
+          ...(trace !== null && { trace }),
           method,
           route,
           status,
-          milliseconds: Math.round(performance.now() - begunAt),
+          milliseconds: Math.round(milliseconds),
           ipAddress,
           principal,
           ...(operations.length > 0 && { operations }),

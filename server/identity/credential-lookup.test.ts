@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { DatabaseUnavailable } from '../database/unavailable.ts'
 import { createId } from '../identifiers.ts'
+import { createMetrics } from '../observability/metrics.ts'
 import { createCredentialLookup, type LookupPool } from './credential-lookup.ts'
 import type { Row } from './credential-rows.ts'
 
@@ -33,7 +34,7 @@ function openDatabase() {
         })
       }),
   }
-  return { asked, ...createCredentialLookup({ lookup }) }
+  return { asked, ...createCredentialLookup({ lookup, metrics: createMetrics(), tracing: null }) }
 }
 
 const source = { now: () => new Date(), randomBytes }

@@ -1,4 +1,6 @@
 import { DatabaseUnavailable, isUnavailable } from '../database/unavailable.ts'
+import type { Metrics } from '../observability/metrics.ts'
+import type { Asking, Tracing } from '../observability/tracing.ts'
 import { digestsIn, type PresentedDigest } from '../tokens/secret.ts'
 import type { Credential } from './credential.ts'
 import { asText, type LookupKind, type Row, readRow, statementOf, tables, tablesOf } from './credential-rows.ts'
@@ -39,9 +41,12 @@ export interface CredentialLookup {
 interface Asker {
   readonly answers: (Credential | null)[]
   missing: number
+  failed: boolean
   readonly resolve: (answers: (Credential | null)[]) => void
   readonly reject: (reason: unknown) => void
   readonly isGone: (() => boolean) | undefined
+  /** Null unless requests are traced. */
+  readonly trace: Asking | null
 }
 
 /** One digest, and everyone who waits for it, each with its place among their answers. */
@@ -70,7 +75,15 @@ export interface LookupPool {
 }
 
 /** Gathers the questions of concurrent requests into one statement: exact like a look-up of one's own, at a fraction of its cost. */
-export function createCredentialLookup({ lookup }: { lookup: LookupPool }): CredentialLookup {
+export function createCredentialLookup({
+  lookup,
+  metrics: { lookups },
+  tracing,
+}: {
+  lookup: LookupPool
+  metrics: Pick<Metrics, 'lookups'>
+  tracing: Tracing | null
+}): CredentialLookup {
   /** Only of questions that no statement carries yet: one that is under way may have read already what changed since. */
   const waiting = new Map<string, Question>()
   /** What the statements carry that are under way. */
@@ -78,6 +91,9 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
   let scheduled = false
   let sending = false
   let checking = false
+  /** When the last statement was answered: taken once for all who waited for it. */
+  let answeredAt = 0
+  lookups.readWaiting(() => waiting.size)
 
   function ask(kind: LookupKind, digest: PresentedDigest, asker: Asker, place: number, askedAt: number): void {
     const key = kind + digest
@@ -159,8 +175,10 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
     for (const [key, question] of waiting) {
       if (batch.length === largestBatch) break
       waiting.delete(key)
-      if (isGone(question)) tell(question, null)
-      else batch.push(question)
+      if (isGone(question)) {
+        answeredAt = performance.now()
+        tell(question, null)
+      } else batch.push(question)
     }
     return batch
   }
@@ -170,13 +188,20 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
       const asked = tables.map((): Question[] => [])
       for (const question of batch) for (const table of tablesOf[question.kind]) asked[table]?.push(question)
       const concerned = asked.flatMap((questions, table) => (questions.length > 0 ? [table] : []))
-      const { rows } = await lookup.query({
+      const statement: Statement = {
         name: `credentials of ${concerned.join()}`,
         text: statementOf(concerned),
         rowMode: 'array',
         types: asText,
         values: concerned.map((table) => joinDigests(asked[table] ?? [])),
-      })
+      }
+      const sentAt = performance.now()
+      lookups.batchSize.observe(batch.length)
+      const { rows } = await (tracing
+        ? tracing.gather(askingIn(batch), () => lookup.query(statement))
+        : lookup.query(statement))
+      answeredAt = performance.now()
+      lookups.statementSeconds.observe((answeredAt - sentAt) / 1_000)
       const keys = digestsIn(batch[0]?.digest ?? '')
       for (const row of rows) {
         const question = asked[Number(row[0])]?.[Math.floor(Number(row[1]) / keys)]
@@ -196,14 +221,36 @@ export function createCredentialLookup({ lookup }: { lookup: LookupPool }): Cred
   ): Promise<(Credential | null)[]> {
     return new Promise((resolve, reject) => {
       const answers = digests.map(() => null)
-      const asker: Asker = { answers, missing: 0, resolve, reject, isGone }
       const askedAt = performance.now()
+      const trace = tracing?.ask() ?? null
+      const asker: Asker = {
+        answers,
+        missing: 0,
+        resolve(found) {
+          lookups.seconds.observe((answeredAt - askedAt) / 1_000)
+          trace?.end()
+          resolve(found)
+        },
+        reject(reason) {
+          // Each of an asker's questions may tell of the same outage.
+          if (!asker.failed) lookups.failures.value++
+          asker.failed = true
+          trace?.end(reason)
+          reject(reason)
+        },
+        failed: false,
+        isGone,
+        trace,
+      }
       digests.forEach((digest, place) => {
         if (digest === null) return
         asker.missing++
         ask(kind, digest, asker, place, askedAt)
       })
-      if (asker.missing === 0) return resolve(answers)
+      if (asker.missing === 0) {
+        trace?.end()
+        return resolve(answers)
+      }
       if (!checking) checkLater()
       if (waiting.size >= worthwhileBatch) sendSoon()
       else if (maySend()) schedule()
@@ -234,6 +281,16 @@ function give(asker: Asker, place: number, credential: Credential | null): void 
 function fail({ asker, others }: Question, reason: unknown): void {
   asker.reject(reason)
   for (const other of others ?? []) other.asker.reject(reason)
+}
+
+/** Everyone whom a statement is for, once each. */
+function askingIn(batch: Question[]): ReadonlySet<Asking> {
+  const asking = new Set<Asking>()
+  for (const { asker, others } of batch) {
+    if (asker.trace) asking.add(asker.trace)
+    for (const other of others ?? []) if (other.asker.trace) asking.add(other.asker.trace)
+  }
+  return asking
 }
 
 function joinDigests(questions: Question[]): Buffer {

@@ -5,6 +5,7 @@ import { recordEvent } from '../audit/record-event.ts'
 import type { Database } from '../database/pool.ts'
 import { withOrganization } from '../database/with-organization.ts'
 import type { Clock, RandomBytes } from '../dependencies.ts'
+import type { Metrics } from '../observability/metrics.ts'
 import { markRetiredUse } from '../tokens/repository.ts'
 import { type Digest, type Digester, digestBytes } from '../tokens/secret.ts'
 import type { Credential, IntegrationTokenCredential } from './credential.ts'
@@ -45,10 +46,12 @@ export function createLastUse(dependencies: {
   now: Clock
   randomBytes: RandomBytes
   digester: Digester
+  metrics: Metrics
 }): LastUse {
   const { database, log, now } = dependencies
   const uses = new Map<Digest, Use>()
   let writing = Promise.resolve()
+  dependencies.metrics.lastUse.readWaiting(() => uses.size)
 
   async function write(): Promise<void> {
     const batch = uses.entries().take(writtenAtOnce).toArray()

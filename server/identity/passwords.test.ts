@@ -1,9 +1,11 @@
 import bcrypt from 'bcrypt'
 import { describe, expect, it } from 'vitest'
+import { createMetrics } from '../observability/metrics.ts'
 import { commonPasswords, createPasswords, passwordProblem } from './passwords.ts'
 
 const serverKey = 'the server key of the tests, which is long enough'
-const cheap = createPasswords({ serverKey, cost: 4 })
+const metrics = createMetrics()
+const cheap = createPasswords({ serverKey, cost: 4, metrics })
 
 describe('a password', () => {
   it('is verified against its own hash, and no other is', async () => {
@@ -41,13 +43,13 @@ describe('a password', () => {
 
   it('cannot be tried against a stolen hash without the server key', async () => {
     const hash = await cheap.hash('a lantern under the stairs')
-    const stranger = createPasswords({ serverKey: 'another server key, of another server', cost: 4 })
+    const stranger = createPasswords({ serverKey: 'another server key, of another server', cost: 4, metrics })
     expect(await stranger.verify('a lantern under the stairs', hash)).toBe(false)
     expect(await bcrypt.compare('a lantern under the stairs', hash)).toBe(false)
   })
 
   it('takes as long to refuse where there is no account as where there is one', async () => {
-    const passwords = createPasswords({ serverKey, cost: 8 })
+    const passwords = createPasswords({ serverKey, cost: 8, metrics })
     const hash = await passwords.hash('a lantern under the stairs')
     const took: Record<'known' | 'unknown', number[]> = { known: [], unknown: [] }
     for (let run = 0; run < 15; run++) {
@@ -124,7 +126,7 @@ describe('a new password', () => {
 
 describe('the checking of passwords', () => {
   it('has a bounded queue, and tells those who come after to come back', async () => {
-    const passwords = createPasswords({ serverKey, cost: 4 })
+    const passwords = createPasswords({ serverKey, cost: 4, metrics })
     const hash = await passwords.hash('a lantern under the stairs')
     const answers = await Promise.allSettled(
       Array.from({ length: 200 }, () => passwords.verify('a lantern under the stairs', hash)),

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import bcrypt from 'bcrypt'
 import { Fault } from '../fault.ts'
+import type { Metrics } from '../observability/metrics.ts'
 import { keyIdOf } from '../tokens/secret.ts'
 
 export const shortestPassword = 12
@@ -33,12 +34,14 @@ export function createPasswords({
   serverKey,
   formerServerKeys = [],
   cost,
+  metrics: { passwords: metrics },
 }: {
   serverKey: string
   formerServerKeys?: readonly string[]
   cost: number
+  metrics: Pick<Metrics, 'passwords'>
 }): Passwords {
-  const inTurn = limitConcurrency(hashedAtOnce)
+  const inTurn = limitConcurrency(hashedAtOnce, metrics)
   const keyId = keyIdOf(serverKey)
   const prepare = (password: string, key: string) =>
     createHmac('sha384', key).update(password.normalize('NFKC')).digest('base64')
@@ -104,18 +107,22 @@ export function commonPasswords(): ReadonlySet<string> {
   return commonPasswordsRead
 }
 
-function limitConcurrency(most: number): <T>(work: () => Promise<T>) => Promise<T> {
+function limitConcurrency(most: number, metrics: Metrics['passwords']): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = []
+  metrics.readWaiting(() => waiting.length)
   let running = 0
   return async (work) => {
     if (waiting.length >= mostWaiting) {
+      metrics.refusals.value++
       throw new Fault('UNAVAILABLE', 'More passwords are being checked than there is time for. Try again in a moment.')
     }
     if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve))
     else running++
+    const begunAt = performance.now()
     try {
       return await work()
     } finally {
+      metrics.seconds.observe((performance.now() - begunAt) / 1_000)
       const next = waiting.shift()
       if (next) next()
       else running--

@@ -9,6 +9,7 @@ import type {
   SessionId,
   TokenId,
 } from '../identifiers.ts'
+import type { Metrics } from '../observability/metrics.ts'
 import type { OrganizationRole } from '../organizations/roles.ts'
 import type { Digester } from '../tokens/secret.ts'
 import type { Credential } from './credential.ts'
@@ -64,6 +65,7 @@ export interface Authentication {
   credentials: CredentialLookup
   digester: Digester
   lastUse: LastUse
+  metrics: Pick<Metrics, 'verifications'>
 }
 
 /**
@@ -71,16 +73,18 @@ export interface Authentication {
  * the reason. Throws `DatabaseUnavailable`.
  */
 export async function authenticate(
-  { credentials, digester, lastUse }: Authentication,
+  { credentials, digester, lastUse, metrics: { verifications } }: Authentication,
   secret: string,
   origin: Origin,
 ): Promise<Principal | null> {
   const presented = digester.read(secret)
-  if (!presented) return null
-  const credential = await credentials.find(presented.kind, presented.digest, origin.isGone)
-  if (!credential) return null
-  lastUse.record(credential, origin.ipAddress)
-  if (!credential.accepted) return null
+  const credential = presented && (await credentials.find(presented.kind, presented.digest, origin.isGone))
+  if (credential) lastUse.record(credential, origin.ipAddress)
+  if (!credential?.accepted) {
+    verifications.credential.refused.value++
+    return null
+  }
+  verifications.credential.accepted.value++
   const principal = principalOf(credential)
   if (origin.request) origin.request.principal = principalId(principal)
   return principal

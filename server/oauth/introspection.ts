@@ -38,7 +38,7 @@ export async function introspect(
       return refuse(response, 403, 'insufficient_scope', 'This service may not verify tokens: it lacks tokens:verify.')
     }
     await countVerifications({ limits: dependencies.limits, principal: service }, 1)
-    const accepted = judge(dependencies, presented, parameters.usedFrom)
+    const accepted = judge(dependencies, presented, { usedFrom: parameters.usedFrom, way: 'introspect' })
     answerJson(response, 200, accepted ? describe(accepted) : { active: false })
   } catch (error) {
     if (error instanceof CallerGone) throw error

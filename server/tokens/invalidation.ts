@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { type AccessTokenId, isId, type TokenId } from '../identifiers.ts'
+import type { Metrics } from '../observability/metrics.ts'
 
 /** Where the triggers of migration 0004 tell of tokens that have changed: each by its id, or all of them at once. */
 const channel = 'latchkey_invalidations'
@@ -40,28 +41,50 @@ const everything: Message = { tokenIds: [], everything: true }
 const heartbeat: Message = { tokenIds: [], everything: false }
 
 /** Listens on a connection of its own, and takes it up again when it breaks. */
-export function createInvalidations({ url, log }: { url: string; log: Logger }): Invalidations {
+export function createInvalidations({
+  url,
+  log,
+  metrics: { invalidations: metrics },
+}: {
+  url: string
+  log: Logger
+  metrics: Pick<Metrics, 'invalidations'>
+}): Invalidations {
   const subscribers = new Set<Stream>()
   let closed = false
   let listener: Listener | null = null
   let reconnectTimer: NodeJS.Timeout | undefined
   let failures = 0
+  let heardAt = performance.now()
+  metrics.readHeartbeatAge(() => (performance.now() - heardAt) / 1_000)
+  metrics.readSubscribers(() => subscribers.size)
 
   function listen(): void {
     listener = openListener(url, {
-      onHeartbeat() {
+      onHeartbeat(sentAt) {
+        heardAt = performance.now()
+        metrics.heartbeatSeconds.observe((heardAt - sentAt) / 1_000)
+        metrics.messages.heartbeat.value++
         if (failures > 0) log.info('listening for invalidations again')
         failures = 0
         publish(heartbeat)
       },
-      onInvalidation: publish,
+      onInvalidation(message) {
+        metrics.messages[message.everything ? 'everything' : 'token'].value++
+        publish(message)
+      },
       onLost(error) {
         listener = null
         if (failures === 0) log.warn({ error: error.message }, 'cannot listen for invalidations; trying again')
         for (const subscriber of subscribers) subscriber.fallBehind()
-        reconnectTimer = setTimeout(listen, Math.min(longestReconnectMilliseconds, 50 * 2 ** failures++))
+        reconnectTimer = setTimeout(listenAgain, Math.min(longestReconnectMilliseconds, 50 * 2 ** failures++))
       },
     })
+  }
+
+  function listenAgain(): void {
+    metrics.reconnections.value++
+    listen()
   }
 
   function publish(message: Message): void {
@@ -98,7 +121,7 @@ interface Listener {
 /** One connection, until it is lost, which is told once, or is closed. */
 function openListener(
   url: string,
-  handle: { onHeartbeat(): void; onInvalidation(message: Message): void; onLost(error: Error): void },
+  handle: { onHeartbeat(sentAt: number): void; onInvalidation(message: Message): void; onLost(error: Error): void },
 ): Listener {
   const client = new pg.Client({
     connectionString: url,
@@ -147,7 +170,7 @@ function openListener(
     // Of other instances’ heartbeats nobody here knows when they were sent.
     if (processId !== backend) return
     provenAt = sentAt
-    if (isProven()) handle.onHeartbeat()
+    if (isProven()) handle.onHeartbeat(provenAt)
   })
   listen().catch(lose)
   return { isProven, close }

@@ -1,6 +1,7 @@
 import type { OrganizationId, RoleId } from '../identifiers.ts'
 import type { AccessTokenCredential, Credential, IntegrationTokenCredential } from '../identity/credential.ts'
 import type { Authentication } from '../identity/principal.ts'
+import type { Way } from '../observability/metrics.ts'
 import { type OrganizationRole, permissionsOf } from '../organizations/roles.ts'
 import { parseHash } from './secret.ts'
 
@@ -35,7 +36,7 @@ export async function verifyToken(
   { token, usedFrom }: { token: string; usedFrom: string | null },
   isGone?: () => boolean,
 ): Promise<AcceptedToken | null> {
-  return judge(authentication, await lookUpToken(authentication, token, isGone), usedFrom)
+  return judge(authentication, await lookUpToken(authentication, token, isGone), { usedFrom, way: 'verifyToken' })
 }
 
 /** A look-up of many tokens that was begun before the caller was known. */
@@ -73,7 +74,10 @@ export async function verifyTokenHashes(
   const isBegun =
     begunLookup?.hashes.length === hashes.length && hashes.every((hash, n) => hash === begunLookup.hashes[n])
   const found = await (isBegun ? begunLookup : beginLookup(authentication, hashes, isGone)).found
-  return found.map((credential, index) => judge(authentication, tokenOf(credential), usedFrom[index] ?? null))
+  return found.map((credential, index) => {
+    const from = usedFrom[index] ?? null
+    return judge(authentication, tokenOf(credential), { usedFrom: from, way: 'verifyTokenDigests' })
+  })
 }
 
 /** What is on record of a presented secret. Leaves no trace: that is for `judge`, once the caller is known to be entitled to ask. */
@@ -89,13 +93,18 @@ export async function lookUpToken(
 
 /** The verdict about it, which counts as a use. */
 export function judge(
-  { lastUse }: Authentication,
+  { lastUse, metrics }: Authentication,
   presented: PresentedToken | null,
-  usedFrom: string | null,
+  { usedFrom, way }: { usedFrom: string | null; way: Way },
 ): AcceptedToken | null {
-  if (!presented) return null
-  lastUse.record(presented, usedFrom)
-  return presented.accepted ? acceptedToken(presented) : null
+  const verified = metrics.verifications[way]
+  if (presented) lastUse.record(presented, usedFrom)
+  if (!presented?.accepted) {
+    verified.refused.value++
+    return null
+  }
+  verified.accepted.value++
+  return acceptedToken(presented)
 }
 
 function tokenOf(credential: Credential | null): PresentedToken | null {

@@ -43,6 +43,9 @@ interface Claimed {
 export function startDeliveries(dependencies: Dependencies): () => Promise<void> {
   const stopping = new AbortController()
   const { signal } = stopping
+  const { webhooks: metrics } = dependencies.metrics
+  let oldestDueAge = 0
+  metrics.readOldestDueAge(() => oldestDueAge)
   const running = new Set<Promise<void>>()
   const placesTaken = new Map<OrganizationId, number>()
   let takenInAll = 0
@@ -92,7 +95,9 @@ export function startDeliveries(dependencies: Dependencies): () => Promise<void>
       lookEveryMilliseconds,
       'webhook messages that are due were not looked for; tried again in a second',
       async () => {
-        for (const organizationId of await listDue(dependencies)) await sendDue(organizationId)
+        const due = await listDue(dependencies)
+        oldestDueAge = due[0]?.age ?? 0
+        for (const { id } of due) await sendDue(id)
       },
     ),
     every(tellExpiriesEveryMilliseconds, 'expiries were not told to webhooks; tried again in 30 seconds', () =>
@@ -108,13 +113,13 @@ export function startDeliveries(dependencies: Dependencies): () => Promise<void>
 
 const nameOf = (error: unknown) => (error instanceof Error ? error.name : 'unknown')
 
-/** The organizations for which something is due, that which has waited longest first. */
-async function listDue({ database }: Dependencies): Promise<OrganizationId[]> {
-  const { rows } = await database.lookup.query<{ id: OrganizationId }>(
-    `select organization_id as id from webhook_deliveries where status = 'PENDING' and due_at <= now()
+/** The organizations for which something is due, that which has waited longest first, and for how many seconds it has. */
+async function listDue({ database }: Dependencies): Promise<{ id: OrganizationId; age: number }[]> {
+  const { rows } = await database.lookup.query<{ id: OrganizationId; age: number }>(
+    `select organization_id as id, extract(epoch from now() - min(due_at))::float8 as age from webhook_deliveries where status = 'PENDING' and due_at <= now()
      group by organization_id order by min(due_at)`,
   )
-  return rows.map(({ id }) => id)
+  return rows
 }
 
 /** Only the first of those that wait for a token, so that they arrive in order. */
@@ -159,6 +164,9 @@ async function send(
   const { statusCode, problem, durationMilliseconds } = outcome
   const { id: delivery, webhookId: webhook, attempt: number } = claimed
   const line = { delivery, webhook, attempt: number, status: statusCode, problem, ms: durationMilliseconds }
+  const { webhooks: metrics } = dependencies.metrics
+  metrics.seconds.observe(durationMilliseconds / 1_000)
+  metrics[problem === null ? 'delivered' : 'failed'].value++
   if (problem === null) dependencies.log.info(line, 'webhook message delivered')
   else dependencies.log.warn(line, 'webhook message not delivered')
   await finish(dependencies, { organizationId, claimed, outcome })
