@@ -101,7 +101,11 @@ export function createHttpServer(
       if (isScim) await scim.answer(request, response, origin)
       else if (isConsole) consoleFiles.answer(request, response, path)
       else if (!route) answerFault(response, 404, 'There is nothing at this address.')
-      else await route(request, response, origin)
+      else {
+        const answering = route(request, response, origin)
+        // Once what was answered at once has been sent, Node.js calls it destroyed, as if the caller had not waited.
+        if (answering) await answering
+      }
     } catch (error) {
       if (response.headersSent || error instanceof CallerGone) response.destroy()
       else if (error instanceof BodyRefused) answerBodyRefused(request, response, error)

@@ -131,7 +131,10 @@ describe.each([{ fault: 'cut' }, { fault: 'frozen' }] as const)('with the way to
     expect(alive.milliseconds).toBeLessThan(600)
     const ready = await timed(fetch(`${url}/readyz`))
     expect(ready).toMatchObject({ status: 503, retryAfter: '1' })
-    expect(JSON.parse(ready.text)).toEqual({ status: 'not ready', reason: 'The database does not answer.' })
+    expect(JSON.parse(ready.text)).toEqual({
+      status: 'not ready',
+      reasons: [{ code: 'DATABASE_AWAY', message: 'The database does not answer.' }],
+    })
     expect(ready.milliseconds).toBeLessThan(inTimeMilliseconds)
 
     wire.set('whole')

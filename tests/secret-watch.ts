@@ -73,6 +73,11 @@ export function watchLine(line: string): void {
   search('the log', line)
 }
 
+/** Looks through anything else that leaves the server, such as its metrics and its spans. */
+export function watchText(place: string, text: string): void {
+  search(place, text)
+}
+
 /** Throws where a secret or a password stands in a table, or stood in what was logged or answered so far. */
 export async function searchForSecrets({
   sql,

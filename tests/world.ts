@@ -13,7 +13,7 @@ import { type DependencySettings, openDependencies } from '../server/open-depend
 import { addMember, createOrganization } from '../server/organizations/operator.ts'
 import type { OrganizationRole } from '../server/organizations/roles.ts'
 import { templateDatabase } from './postgres.ts'
-import { searchForSecrets, watchAnswers, watchIssuing, watchLine } from './secret-watch.ts'
+import { searchForSecrets, watchAnswers, watchIssuing, watchLine, watchText } from './secret-watch.ts'
 
 export const password = 'a lantern under the stairs'
 export const serverKey = 'the server key of the tests which is long enough'
@@ -101,6 +101,7 @@ export async function openWorld(settings: Partial<DependencySettings> & ServingS
     const close = async () => {
       if (!open) return
       open = false
+      watchText('the metrics', await dependencies.metrics.registry.metrics())
       await stop()
       await dependencies.close()
     }

@@ -219,13 +219,13 @@ function openRequests(registry: Registry): Metrics['requests'] {
   })
   const lasted = openHistogram(registry, {
     name: 'latchkey_http_request_duration_seconds',
-    help: 'From the head of a request to the end of its answer.',
+    help: 'From the head of a request to the end of its answer, or to the beginning of a stream.',
     labelNames: ['operation'],
     buckets: upToSeconds,
   })
   const readInProgress = openGauge(registry, {
     name: 'latchkey_http_requests_in_progress',
-    help: 'Requests that are being answered, open streams among them.',
+    help: 'Requests that are being answered. A stream is answered as soon as it has begun.',
     labelNames: [],
   })
   let inProgress = 0

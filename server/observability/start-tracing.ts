@@ -9,6 +9,7 @@ import {
   ParentBasedSampler,
   type Sampler,
   type SpanExporter,
+  type SpanProcessor,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
@@ -35,9 +36,11 @@ export function startTracing(config: TracingConfig, { log }: { log: Logger }): S
   return traceTo(new BatchSpanProcessor({ exporter }), config)
 }
 
-type SpanProcessor = InstanceType<typeof BatchSpanProcessor>
-
-function traceTo(processor: SpanProcessor, { serviceName, sampler, samplerRatio }: TracingConfig): StartedTracing {
+/** Wherever the spans go. */
+export function traceTo(
+  processor: SpanProcessor,
+  { serviceName, sampler, samplerRatio }: TracingConfig,
+): StartedTracing {
   const provider = new TracerProvider({
     resource: detectResources({ detectors: [envDetector] }).merge(
       resourceFromAttributes({ 'service.name': serviceName, 'service.version': manifest.version }),
