@@ -154,6 +154,12 @@ describe('the settings', () => {
     ['SIGN_IN_LIMIT_BY_ADDRESS', 'is not a whole number from 0 to 1000000.', ['-1', '1000001', 'canary']],
     ['TOKEN_CREATION_LIMIT', 'is not a whole number from 0 to 1000000.', ['-1', '1000001', 'canary', 'off']],
     ['VERIFICATION_LIMIT', 'is not a whole number from 0 to 1000000.', ['-1', '1000001', 'canary', 'none']],
+    ['METRICS_PORT', 'is not a whole number from 0 to 65535.', ['65536', '-1', 'canary', 'off']],
+    ['SHUTDOWN_DELAY_SECONDS', 'is not a whole number from 0 to 300.', ['301', '-1', '1.5', 'canary']],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'is not an http:// or https:// address.', ['canary', 'grpc://canary:4317']],
+    ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'is not an http:// or https:// address.', ['canary', 'canary:4318']],
+    ['OTEL_TRACES_EXPORTER', 'is neither otlp nor none.', ['canary', 'console', 'otlp,console']],
+    ['OTEL_TRACES_SAMPLER_ARG', 'is not a share from 0 to 1, such as 0.05.', ['1.1', '-1', 'canary', '5%']],
     ['EXPIRED_TOKEN_RETENTION_DAYS', 'is not a whole number from 0 to 36500.', ['-1', '36501', 'canary', 'for ever']],
   ]
   for (const [name, takes, values] of bad) {
@@ -163,6 +169,42 @@ describe('the settings', () => {
       }
     })
   }
+
+  it('ask for traces where an exporter or an endpoint is named, and nothing forbids them', () => {
+    const endpointOf = (environment: Record<string, string>) => readConfig(environment).tracing?.endpoint.href
+    const base = { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector.example/otlp/' }
+    const own = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://traces.example/' }
+    expect(endpointOf({})).toBeUndefined()
+    expect(endpointOf({ OTEL_SERVICE_NAME: 'tokens', OTEL_TRACES_SAMPLER: 'always_on' })).toBeUndefined()
+    expect(endpointOf({ OTEL_TRACES_EXPORTER: 'otlp' })).toBe('http://localhost:4318/v1/traces')
+    expect(endpointOf(base)).toBe('https://collector.example/otlp/v1/traces')
+    expect(endpointOf({ ...base, ...own })).toBe('https://traces.example/')
+    expect(endpointOf({ ...base, OTEL_TRACES_EXPORTER: 'none' })).toBeUndefined()
+    expect(endpointOf({ ...base, OTEL_SDK_DISABLED: 'TRUE' })).toBeUndefined()
+    expect(endpointOf({ ...base, OTEL_SDK_DISABLED: 'no' })).toBeDefined()
+  })
+
+  it('refuse a protocol that is not spoken, where there is anything to say', () => {
+    const base = { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector.example' }
+    const spoken = 'http/protobuf'
+    for (const name of ['OTEL_EXPORTER_OTLP_PROTOCOL', 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL']) {
+      expect(refusalOf({ ...base, [name]: 'grpc' })).toBe(
+        `The setting ${name} is not http/protobuf, which is what Latchkey speaks.`,
+      )
+      expect(readConfig({ [name]: 'grpc' }).tracing).toBeNull()
+      expect(readConfig({ ...base, [name]: spoken }).tracing).not.toBeNull()
+    }
+    const both = { OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: spoken }
+    expect(readConfig({ ...base, ...both }).tracing).not.toBeNull()
+  })
+
+  it('keep metrics away from the port that strangers reach', () => {
+    expect(refusalOf({ METRICS_PORT: '4000' })).toBe(
+      'The setting METRICS_PORT is the same as PORT. Choose another, which is closed to strangers.',
+    )
+    expect(readConfig({ METRICS_PORT: '9464' }).metricsPort).toBe(9464)
+    expect(readConfig({}).metricsPort).toBeNull()
+  })
 
   it('need the server key with a database of one’s own, since instances have to share it', () => {
     expect(refusalOf({ DATABASE_URL: 'postgres://u:canary@db/x' })).toMatch(

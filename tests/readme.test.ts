@@ -145,6 +145,8 @@ describe('the README', () => {
     const rows = table('| setting | default |')
     expect(rows.flatMap(([names]) => codes(names)).sort()).toEqual([...settingNames].sort())
     const defaults = readConfig({})
+    const traced = readConfig({ OTEL_TRACES_EXPORTER: 'otlp' }).tracing
+    expect(traced?.endpoint.href).toBe('http://localhost:4318/v1/traces')
     const shown = Object.fromEntries(rows.map(([name, value]) => [codes(name)[0], codes(value)[0]]))
     expect(shown).toMatchObject({
       HOST: defaults.host,
@@ -159,6 +161,10 @@ describe('the README', () => {
       VERIFICATION_LIMIT: String(defaults.rateLimits.verifications),
       EXPIRED_TOKEN_RETENTION_DAYS: String(defaults.expiredTokenRetentionDays),
       DATA_DIRECTORY: defaults.dataDirectory,
+      SHUTDOWN_DELAY_SECONDS: String(defaults.shutdownDelaySeconds),
+      OTEL_TRACES_SAMPLER: traced?.sampler,
+      OTEL_TRACES_SAMPLER_ARG: String(traced?.samplerRatio),
+      OTEL_SERVICE_NAME: traced?.serviceName,
     })
   })
 

@@ -110,6 +110,7 @@ describe('the log', () => {
     await world.introspect('lki_nothing')
     for (const path of ['/healthz', '/readyz']) await fetch(`${world.url}${path}`)
     expect(ends().map(({ level }) => level)).toEqual(Array.from({ length: 5 }, () => levels.debug))
+    expect(new Set(ends().map(({ msg }) => msg))).toEqual(new Set(['answered']))
     await service.viewer()
     expect(ends().at(-1)).toMatchObject({ level: levels.info, operations: ['viewer'] })
 
