@@ -10,7 +10,8 @@ export interface Unreadiness {
   message: string
 }
 
-const messages: Record<Unreadiness['code'], string> = {
+/** Each reason that there is. */
+export const unreadinessMessages: Record<Unreadiness['code'], string> = {
   STOPPING: 'This instance is about to stop. Send requests to another.',
   DATABASE_AWAY: 'The database does not answer.',
   NOT_MIGRATED: 'The database lacks migrations of this version. Run “latchkey migrate”, or start an instance that may.',
@@ -38,6 +39,6 @@ export function createReadiness(
   return async () => {
     const problem = await problemOfDatabase()
     const codes = [...(isStopping() ? (['STOPPING'] as const) : []), ...(problem === null ? [] : [problem])]
-    return codes.map((code) => ({ code, message: messages[code] }))
+    return codes.map((code) => ({ code, message: unreadinessMessages[code] }))
   }
 }
