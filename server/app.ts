@@ -114,7 +114,7 @@ export function createHttpServer(
     const ended = {
       method: request.method,
       route: isScim ? scim.routeOf(path) : route ? path : isConsole ? 'console' : null,
-      status: response.destroyed ? null : response.statusCode,
+      status: response.destroyed || socket.destroyed ? null : response.statusCode,
       milliseconds: performance.now() - record.begunAt,
       ipAddress,
     }

@@ -81,7 +81,8 @@ export async function authenticate(
   const credential = presented && (await credentials.find(presented.kind, presented.digest, origin.isGone))
   if (credential) lastUse.record(credential, origin.ipAddress)
   if (!credential?.accepted) {
-    verifications.credential.refused.value++
+    // Of a caller who has hung up, nothing was asked.
+    if (!origin.isGone?.()) verifications.credential.refused.value++
     return null
   }
   verifications.credential.accepted.value++
