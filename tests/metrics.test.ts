@@ -123,7 +123,12 @@ describe('requests', () => {
       await Promise.all(Array.from({ length: 10 }, (_, more) => made(nth + more)))
     }
     const after = await readSeries(world.dependencies.metrics)
-    expect([...after.keys()].filter((series) => !before.includes(series))).toEqual([])
+    // On a busy machine the database may be too slow for some of them, which is another outcome, and no name of theirs.
+    const ofLoad = /outcome="(UNAVAILABLE|SCIM_503|hung_up)"/
+    const fresh = [...after.keys()].filter((series) => !before.includes(series))
+    expect(fresh.filter((series) => !ofLoad.test(series))).toEqual([])
+    expect([...after.keys()].join('\n')).not.toContain('made_up')
+    expect(fresh.length).toBeLessThan(20)
     expect(after.get('latchkey_http_request_duration_seconds_count{operation="other"}')).toBeGreaterThan(1_000)
   }, 120_000)
 })
