@@ -1,5 +1,5 @@
-import { type CreateTokenInput, RefusalError, type TokenRole, unwrap } from '@latchkey/sdk'
-import { Alert, Badge, Button, Drawer, Radio, Skeleton, Text } from '@mantine/core'
+import { type CreateTokenInput, RefusalError, type TokenPolicy, unwrap } from '@latchkey/sdk'
+import { Alert, Button, Drawer, Skeleton } from '@mantine/core'
 import { IconAlertCircle } from '@tabler/icons-react'
 import { type UseMutationResult, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { type SubmitEvent, useEffect, useRef, useState } from 'react'
@@ -11,19 +11,20 @@ import { useLeaveWarning } from '../interface/leave-warning.ts'
 import { SecretOnce } from '../interface/secret-once.tsx'
 import { isAnswerLost, latchkey, readMistakes } from '../latchkey.ts'
 import { useViewer, viewerQuery } from '../session/session.ts'
-import styles from './create-panel.module.css'
 import { type Details, DetailsFields } from './details-fields.tsx'
-import { type Expiry, endOf } from './expiry.ts'
-import { ExpiryField } from './expiry-field.tsx'
-import { rolesQuery, useTokensChanged } from './queries.ts'
+import { type Expiry, endOf, firstExpiry, isOffered, latestEndOfNew } from './expiry.ts'
+import { ExpiryField, mistakeOf } from './expiry-field.tsx'
+import { policyQuery, rolesQuery, useTokensChanged } from './queries.ts'
+import { RoleField } from './role-field.tsx'
 import { Snippets } from './snippets.tsx'
 
 interface Draft extends Details {
   roleId: string
-  expiry: Expiry
+  /** Null until one is chosen: it is what the organization's policy has for a token until then. */
+  expiry: Expiry | null
 }
 
-const emptyDraft: Draft = { label: '', description: '', roleId: '', expiry: { lifetime: '90', day: '' } }
+const emptyDraft: Draft = { label: '', description: '', roleId: '', expiry: null }
 
 /** The panel in which a token is made, and its value shown. It is made anew each time it is opened. */
 export function CreatePanel({ opened, onClose }: { opened: boolean; onClose: () => void }) {
@@ -45,7 +46,11 @@ export function CreatePanel({ opened, onClose }: { opened: boolean; onClose: () 
     retry: (failures, error) => isAnswerLost(error) && failures < 2,
     onError(error) {
       // A refused attempt made nothing, and the next one is about another input.
-      if (error instanceof RefusalError) idempotencyKey.current = createKey()
+      if (!(error instanceof RefusalError)) return
+      idempotencyKey.current = createKey()
+      // It may be that somebody else has just changed what may be chosen.
+      for (const { queryKey } of [rolesQuery(organization.id), policyQuery(organization.id)])
+        void queryClient.invalidateQueries({ queryKey })
     },
     // Not waited for: the value is shown before the list is read anew, and also where that fails.
     onSettled: () => void changed(),
@@ -85,7 +90,7 @@ type Creation = UseMutationResult<unknown, Error, CreateTokenInput>
 
 function Form({ creation, onBegin, onCancel }: { creation: Creation; onBegin: () => void; onCancel: () => void }) {
   const { organization } = useViewer()
-  const roles = useQuery(rolesQuery(organization.id))
+  const policy = useQuery(policyQuery(organization.id))
   const [draft, setDraft] = useState(emptyDraft)
   const [missing, setMissing] = useState<Record<string, string>>({})
   const form = useRef<HTMLFormElement>(null)
@@ -104,12 +109,20 @@ function Form({ creation, onBegin, onCancel }: { creation: Creation; onBegin: ()
 
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()
-    const { label, description, roleId, expiry } = draft
-    const end = endOf(expiry, new Date())
+    if (!policy.data) {
+      focusFirstMistake(form.current)
+      return
+    }
+    const { label, description, roleId } = draft
+    const now = new Date()
+    const latest = latestEndOfNew(policy.data, now)
+    const expiry = chosenExpiry(draft, policy.data, now)
+    const end = endOf(expiry, now, latest)
+    const dayMistake = mistakeOf(expiry, latest, now)
     const left = {
       ...(label.trim() === '' && { label: 'Give it a label, such as the system that will use it.' }),
       ...(roleId === '' && { roleId: 'Choose what it may do.' }),
-      ...(end === undefined && { expiresAt: 'Choose the last day.' }),
+      ...(dayMistake && { expiresAt: dayMistake }),
     }
     setMissing(left)
     if (Object.keys(left).length > 0) {
@@ -133,30 +146,26 @@ function Form({ creation, onBegin, onCancel }: { creation: Creation; onBegin: ()
   return (
     <form ref={form} onSubmit={submit} noValidate className={layout.form}>
       <DetailsFields details={draft} onChange={change} mistakes={mistakes} disabled={isLocked} />
-      {roles.isError ? (
-        <Failure title="The roles cannot be shown" error={roles.error} retry={() => void roles.refetch()} />
-      ) : (
-        <Radio.Group
-          label="Role"
-          description="What it may do. Choose the least that is needed."
-          required
-          value={draft.roleId}
-          error={mistakes.roleId}
-          onChange={(roleId) => change({ roleId })}
-        >
-          <div className={styles.roles}>
-            {roles.data
-              ? roles.data.map((role) => <RoleCard key={role.id} role={role} disabled={isLocked} />)
-              : [1, 2, 3].map((nth) => <Skeleton key={nth} height={84} />)}
-          </div>
-        </Radio.Group>
-      )}
-      <ExpiryField
-        value={draft.expiry}
+      <RoleField
+        value={draft.roleId}
+        onChange={(roleId) => change({ roleId })}
+        error={mistakes.roleId}
         disabled={isLocked}
-        error={mistakes.expiresAt}
-        onChange={(expiry) => change({ expiry })}
       />
+      {policy.data ? (
+        <ExpiryField
+          value={chosenExpiry(draft, policy.data, new Date())}
+          policy={policy.data}
+          latest={latestEndOfNew(policy.data, new Date())}
+          disabled={isLocked}
+          error={mistakes.expiresAt}
+          onChange={(expiry) => change({ expiry })}
+        />
+      ) : policy.error ? (
+        <Failure title="The token policy cannot be shown" error={policy.error} retry={() => void policy.refetch()} />
+      ) : (
+        <Skeleton height={84} />
+      )}
       {refused.message && (
         <Alert color="red" icon={<IconAlertCircle aria-hidden />} role="alert">
           {isOutcomeUnknown
@@ -176,33 +185,9 @@ function Form({ creation, onBegin, onCancel }: { creation: Creation; onBegin: ()
   )
 }
 
-function RoleCard({ role: { id, label, description, permissions }, disabled }: { role: TokenRole; disabled: boolean }) {
-  return (
-    <Radio.Card
-      value={id}
-      className={styles.role}
-      disabled={disabled}
-      aria-label={label}
-      aria-describedby={`${id}-about`}
-    >
-      <Radio.Indicator disabled={disabled} aria-hidden />
-      <span className={styles.about} id={`${id}-about`}>
-        <Text span fw={600} size="sm" aria-hidden>
-          {label}
-        </Text>
-        <Text span size="sm" c="dimmed">
-          {description}
-        </Text>
-        <span className={styles.permissions}>
-          {permissions.map((permission) => (
-            <Badge key={permission} component="span" color="gray" size="sm" className={styles.permission}>
-              {permission}
-            </Badge>
-          ))}
-        </span>
-      </span>
-    </Radio.Card>
-  )
+function chosenExpiry({ expiry }: Draft, policy: TokenPolicy, now: Date): Expiry {
+  const isChosen = expiry && isOffered(expiry, policy, latestEndOfNew(policy, now), now)
+  return isChosen ? expiry : firstExpiry(policy, now)
 }
 
 /** 128 random bits; not `randomUUID`, which browsers have over HTTPS only. */

@@ -1,15 +1,19 @@
 import type { IntegrationToken, UpdateTokenInput } from '@latchkey/sdk'
-import { Alert, Button, Drawer } from '@mantine/core'
+import { Alert, Button, Drawer, Skeleton } from '@mantine/core'
 import { IconAlertCircle } from '@tabler/icons-react'
+import { useQuery } from '@tanstack/react-query'
 import { type SubmitEvent, useEffect, useRef, useState } from 'react'
+import { Failure } from '../interface/failure.tsx'
 import { focusFirstMistake } from '../interface/first-mistake.ts'
 import styles from '../interface/form.module.css'
 import { readMistakes } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
 import { DetailsFields } from './details-fields.tsx'
-import { type Expiry, endOf } from './expiry.ts'
-import { ExpiryField } from './expiry-field.tsx'
-import { useUpdateToken } from './queries.ts'
+import { type Expiry, endOf, isOffered, latestEnd } from './expiry.ts'
+import { ExpiryField, mistakeOf } from './expiry-field.tsx'
+import { policyQuery, useUpdateToken } from './queries.ts'
+
+const asItIs: Expiry = { lifetime: 'keep', day: '' }
 
 /** Changes a token's label, description and expiry. */
 export function EditPanel({
@@ -32,21 +36,26 @@ function Form({ token, onClose }: { token: IntegrationToken; onClose: () => void
   const { organization } = useViewer()
   const update = useUpdateToken(organization.id)
   const [details, setDetails] = useState({ label: token.label, description: token.description ?? '' })
-  const [expiry, setExpiry] = useState<Expiry>({ lifetime: 'keep', day: '' })
-  const [isDayMissing, missDay] = useState(false)
+  const policy = useQuery(policyQuery(organization.id))
+  const [chosen, choose] = useState(asItIs)
+  const [dayMistake, setDayMistake] = useState<string | undefined>()
   const { fields, message } = readMistakes(update.error)
   const form = useRef<HTMLFormElement>(null)
+  const [value] = token.secrets
+  const latest = policy.data && value ? latestEnd(policy.data, new Date(value.createdAt)) : null
+  const expiry = policy.data && isOffered(chosen, policy.data, latest, new Date()) ? chosen : asItIs
   useEffect(() => {
     if (update.error) focusFirstMistake(form.current)
   }, [update.error])
 
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()
-    const end = endOf(expiry, new Date())
-    const lacksDay = expiry.lifetime === 'day' && end === undefined
-    missDay(lacksDay)
-    if (lacksDay) return
-    update.mutate(changesOf(token, details, end), { onSuccess: onClose })
+    const now = new Date()
+    const end = endOf(expiry, now, latest)
+    const mistake = mistakeOf(expiry, latest, now)
+    setDayMistake(mistake)
+    if (mistake) focusFirstMistake(form.current)
+    else update.mutate(changesOf(token, details, end), { onSuccess: onClose })
   }
 
   return (
@@ -57,13 +66,25 @@ function Form({ token, onClose }: { token: IntegrationToken; onClose: () => void
         mistakes={fields}
         disabled={update.isPending}
       />
-      <ExpiryField
-        value={expiry}
-        onChange={setExpiry}
-        present={token.expiresAt ?? null}
-        error={isDayMissing ? 'Choose the last day.' : fields.expiresAt}
-        disabled={update.isPending}
-      />
+      {policy.data ? (
+        <ExpiryField
+          value={expiry}
+          onChange={(changed) => {
+            choose(changed)
+            setDayMistake(undefined)
+            update.reset()
+          }}
+          policy={policy.data}
+          latest={latest}
+          present={token.expiresAt ?? null}
+          error={dayMistake ?? fields.expiresAt}
+          disabled={update.isPending}
+        />
+      ) : policy.error ? (
+        <Failure title="The token policy cannot be shown" error={policy.error} retry={() => void policy.refetch()} />
+      ) : (
+        <Skeleton height={84} />
+      )}
       {message && (
         <Alert color="red" icon={<IconAlertCircle aria-hidden />} role="alert">
           {message}

@@ -1,16 +1,22 @@
 import { NativeSelect, Text, TextInput } from '@mantine/core'
 import { describeDay, describeExactly } from '../interface/instant.tsx'
-import { dayOf, type Expiry, endOf, isLifetime, lifetimes } from './expiry.ts'
+import { dayOf, daysUntil, type Expiry, type ExpiryPolicy, endOf, lifetimesFor } from './expiry.ts'
 
+/** When a token expires, out of what the organization's policy allows. */
 export function ExpiryField({
   value,
   onChange,
+  policy,
+  latest,
   error,
   disabled = false,
   present,
 }: {
   value: Expiry
   onChange: (expiry: Expiry) => void
+  policy: ExpiryPolicy
+  /** The last instant that the policy allows; null where it sets none. */
+  latest: Date | null
   error: string | undefined
   disabled?: boolean
   /** The end that a token has, which may be kept. */
@@ -18,21 +24,23 @@ export function ExpiryField({
 }) {
   const { lifetime, day } = value
   const now = new Date()
-  const end = endOf(value, now)
+  const offered = lifetimesFor(policy, latest, now)
+  const options = [
+    ...(present === undefined ? [] : [{ lifetime: 'keep' as const, label: describePresent(present) }]),
+    ...offered.map((option) => ({ lifetime: option, label: describe(option, policy, latest, now) })),
+  ]
   return (
     <div>
       <NativeSelect
         label="Expiry"
-        value={lifetime}
+        value={String(lifetime)}
         disabled={disabled}
         error={lifetime === 'day' ? undefined : error}
         onChange={({ currentTarget }) => {
-          if (isLifetime(currentTarget.value)) onChange({ ...value, lifetime: currentTarget.value })
+          const chosen = options.find((option) => String(option.lifetime) === currentTarget.value)
+          if (chosen) onChange({ ...value, lifetime: chosen.lifetime })
         }}
-        data={[
-          ...(present === undefined ? [] : [{ value: 'keep', label: describePresent(present) }]),
-          ...lifetimes.map(([option, label]) => ({ value: option, label })),
-        ]}
+        data={options.map((option) => ({ value: String(option.lifetime), label: option.label }))}
       />
       {lifetime === 'day' && (
         <TextInput
@@ -41,6 +49,7 @@ export function ExpiryField({
           label="Last day"
           required
           min={dayOf(now)}
+          {...(latest && { max: dayOf(latest) })}
           value={day}
           disabled={disabled}
           error={error}
@@ -48,18 +57,54 @@ export function ExpiryField({
         />
       )}
       <Text size="sm" c="dimmed" mt={6}>
-        {lifetime === 'keep'
-          ? 'A new end counts from now.'
-          : end === null
-            ? 'It is accepted until someone deletes or disables it. If its value leaks, nothing else ends it.'
-            : end
-              ? `It is refused from ${describeExactly(end)} on. You can move that at any time before.`
-              : 'It is accepted to the end of that day, in your time zone.'}
+        {explain(value, policy, latest, now)}
       </Text>
     </div>
   )
 }
 
+/** What is wrong with what was chosen, where it is anything. */
+export function mistakeOf(expiry: Expiry, latest: Date | null, now: Date): string | undefined {
+  if (expiry.lifetime !== 'day') return undefined
+  const end = endOf(expiry, now, latest)
+  if (!end) return 'Choose the last day.'
+  if (latest && end > latest)
+    return `Choose a day up to ${describeDay(latest)}: the organization’s policy allows none after it.`
+  return undefined
+}
+
+const inDays = (days: number) => (days === 365 ? '1 year' : days === 1 ? '1 day' : `${days} days`)
+
+function describe(
+  lifetime: ReturnType<typeof lifetimesFor>[number],
+  { defaultLifetimeDays }: ExpiryPolicy,
+  latest: Date | null,
+  now: Date,
+): string {
+  if (lifetime === 'day') return 'Until a day of your choice'
+  if (lifetime === 'never') return 'No expiry'
+  if (lifetime !== 'latest')
+    return lifetime === defaultLifetimeDays ? `${inDays(lifetime)}, the default` : inDays(lifetime)
+  const days = latest ? daysUntil(latest, now) : 0
+  return days < 1 ? 'The longest that is allowed' : `${inDays(days)}, the longest that is allowed`
+}
+
 function describePresent(present: string | null): string {
   return present === null ? 'As it is: no expiry' : `As it is: ${describeDay(new Date(present))}`
+}
+
+function explain(value: Expiry, { longestLifetimeDays }: ExpiryPolicy, latest: Date | null, now: Date): string {
+  const end = endOf(value, now, latest)
+  const longest = longestLifetimeDays && latest ? { days: inDays(longestLifetimeDays), latest } : null
+  if (value.lifetime === 'keep') {
+    if (!longest) return 'A new end counts from now.'
+    const words = `The organization’s policy accepts a value for ${longest.days} after it was made, here until ${describeExactly(longest.latest)}.`
+    return longest.latest <= now ? `${words} Regenerate the token to give it a later end.` : words
+  }
+  if (end === null)
+    return 'It is accepted until someone deletes or disables it. If its value leaks, nothing else ends it.'
+  if (!end) return 'It is accepted to the end of that day, in your time zone.'
+  return `It is refused from ${describeExactly(end)} on. You can move that at any time before${
+    longest ? `, up to ${longest.days} after its value was made` : ''
+  }.`
 }

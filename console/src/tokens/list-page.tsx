@@ -13,13 +13,12 @@ import tools from '../interface/tools.module.css'
 import { useViewer } from '../session/session.ts'
 import { CreatePanel } from './create-panel.tsx'
 import styles from './list-page.module.css'
-import { isFiltered, isSort, type ListView, sorts, statuses } from './list-view.ts'
+import { describeCount, isFiltered, isSort, type ListView, sorts, statuses } from './list-view.ts'
 import { listQuery, rolesQuery } from './queries.ts'
 import { TokenTable } from './token-table.tsx'
 
 const from = '/signed-in/organizations/$slug/integration-tokens'
 const searchAfterMilliseconds = 250
-const mostCounted = 10_000
 
 /** The organization's tokens, as the address has them searched, filtered, sorted and paged. */
 export function ListPage() {
@@ -88,11 +87,6 @@ export function ListPage() {
       <CreatePanel opened={isCreating} onClose={() => create(false)} />
     </>
   )
-}
-
-function describeCount(count: number): string {
-  if (count >= mostCounted) return `${mostCounted.toLocaleString()} tokens or more`
-  return count === 1 ? '1 token' : `${count.toLocaleString()} tokens`
 }
 
 function SearchField({ value, onSearch }: { value: string; onSearch: (search: { search: string }) => void }) {

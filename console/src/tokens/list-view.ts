@@ -75,3 +75,16 @@ export function requestOf({ search, role, status, sort = defaultSort, after, bef
 export function isFiltered({ search, role, status }: ListView): boolean {
   return Boolean(search || role || status)
 }
+
+/** Every token that has the role. */
+export function viewOfRole(roleId: string): ListView {
+  return { role: roleId, status: Object.keys(statuses).join(',') }
+}
+
+const mostCounted = 10_000
+
+/** The API counts no further. */
+export function describeCount(count: number): string {
+  if (count >= mostCounted) return `${mostCounted.toLocaleString()} tokens or more`
+  return count === 1 ? '1 token' : `${count.toLocaleString()} tokens`
+}

@@ -1,7 +1,7 @@
 import { type UpdateTokenInput, unwrap } from '@latchkey/sdk'
 import { keepPreviousData, queryOptions, useMutation, useQueryClient } from '@tanstack/react-query'
 import { latchkey } from '../latchkey.ts'
-import { type ListView, requestOf } from './list-view.ts'
+import { type ListView, requestOf, viewOfRole } from './list-view.ts'
 
 const everyMinute = 60_000
 
@@ -32,9 +32,31 @@ export function eventsOfTokenQuery(organizationId: string, targetId: string) {
   })
 }
 
+/** What the organization asks of its tokens' expiry. */
+export function policyQuery(organizationId: string) {
+  return queryOptions({
+    queryKey: [...tokensKey(organizationId), 'policy'],
+    queryFn: async () => (await latchkey.tokenPolicy()).tokenPolicy,
+    refetchInterval: everyMinute,
+  })
+}
+
+/** How many tokens have a role, whatever their status, counted up to 10,000. */
+export function roleUseQuery(organizationId: string, roleId: string) {
+  return queryOptions({
+    queryKey: [...tokensKey(organizationId), 'of-role', roleId],
+    async queryFn() {
+      const filter = requestOf(viewOfRole(roleId)).filter
+      return (await latchkey.integrationTokens({ first: 1, filter, withTotalCount: true })).integrationTokens.totalCount
+    },
+  })
+}
+
+export const rolesKey = (organizationId: string) => ['token-roles', organizationId] as const
+
 export function rolesQuery(organizationId: string) {
   return queryOptions({
-    queryKey: ['token-roles', organizationId],
+    queryKey: rolesKey(organizationId),
     queryFn: async () => (await latchkey.tokenRoles()).tokenRoles,
     staleTime: everyMinute,
   })
