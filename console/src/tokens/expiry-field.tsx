@@ -95,16 +95,18 @@ function describePresent(present: string | null): string {
 
 function explain(value: Expiry, { longestLifetimeDays }: ExpiryPolicy, latest: Date | null, now: Date): string {
   const end = endOf(value, now, latest)
-  const longest = longestLifetimeDays && latest ? { days: inDays(longestLifetimeDays), latest } : null
-  if (value.lifetime === 'keep') {
-    if (!longest) return 'A new end counts from now.'
-    const words = `The organization’s policy accepts a value for ${longest.days} after it was made, here until ${describeExactly(longest.latest)}.`
-    return longest.latest <= now ? `${words} Regenerate the token to give it a later end.` : words
-  }
-  if (end === null)
+  if (end === null) {
     return 'It is accepted until someone deletes or disables it. If its value leaks, nothing else ends it.'
+  }
+  const longest = longestLifetimeDays && latest ? inDays(longestLifetimeDays) : null
+  if (longest && latest && latest <= now) {
+    return `By the organization’s policy a token ends ${longest} after its value was made, which has passed. It is accepted as it is; regenerate it before you give it another end.`
+  }
+  if (longest && latest && (!end || end > latest)) {
+    return `By the organization’s policy a new end is ${describeExactly(latest)} at the latest, ${longest} after the value was made.`
+  }
+  if (value.lifetime === 'keep') return 'A new end counts from now.'
   if (!end) return 'It is accepted to the end of that day, in your time zone.'
-  return `It is refused from ${describeExactly(end)} on. You can move that at any time before${
-    longest ? `, up to ${longest.days} after its value was made` : ''
-  }.`
+  const within = longest ? `, up to ${longest} after its value was made` : ''
+  return `It is refused from ${describeExactly(end)} on. You can move that at any time before${within}.`
 }

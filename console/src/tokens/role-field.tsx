@@ -1,9 +1,10 @@
 import type { TokenRole } from '@latchkey/sdk'
-import { Badge, Radio, Skeleton, Text, TextInput } from '@mantine/core'
+import { Radio, Skeleton, Text, TextInput } from '@mantine/core'
 import { IconSearch } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Failure } from '../interface/failure.tsx'
+import { PermissionList } from '../interface/permission-list.tsx'
 import { useViewer } from '../session/session.ts'
 import { rolesQuery } from './queries.ts'
 import styles from './role-field.module.css'
@@ -93,11 +94,7 @@ function RoleCard({ role: { id, label, description, permissions }, disabled }: {
           {description}
         </Text>
         <span className={styles.permissions}>
-          {permissions.map((permission) => (
-            <Badge key={permission} component="span" color="gray" size="sm" className={styles.permission}>
-              {permission}
-            </Badge>
-          ))}
+          <PermissionList permissions={permissions} />
         </span>
       </span>
     </Radio.Card>

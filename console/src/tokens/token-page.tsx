@@ -1,5 +1,5 @@
 import type { IntegrationToken } from '@latchkey/sdk'
-import { Alert, Badge, Button, Card, Skeleton, Text, Title } from '@mantine/core'
+import { Alert, Button, Card, Skeleton, Text, Title } from '@mantine/core'
 import { IconAlertTriangle, IconArrowLeft, IconKeyOff, IconPencil, IconRefresh, IconTrash } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate, useParams } from '@tanstack/react-router'
@@ -12,6 +12,7 @@ import { Instant } from '../interface/instant.tsx'
 import { Notice } from '../interface/notice.tsx'
 import layout from '../interface/page-of-one.module.css'
 import { usePageTitle } from '../interface/page-title.ts'
+import { PermissionList } from '../interface/permission-list.tsx'
 import { TextLink } from '../interface/text-link.tsx'
 import { needsConfirmation } from '../latchkey.ts'
 import { useViewer } from '../session/session.ts'
@@ -21,7 +22,6 @@ import { eventsOfTokenQuery, tokenQuery, useUpdateToken } from './queries.ts'
 import { RegeneratePanel } from './regenerate-panel.tsx'
 import { SecretTable } from './secret-table.tsx'
 import { StatusBadge } from './status-badge.tsx'
-import styles from './token-page.module.css'
 
 /** One token: its facts, what may be done with it, its values and its events. */
 export function TokenPage() {
@@ -137,14 +137,9 @@ function factsOf({ role, id, lastUsedAt, lastUsedFrom, expiresAt, createdAt, cre
   return [
     [
       'Role',
-      <span key="role" className={styles.role}>
+      <PermissionList key="role" permissions={role.permissions}>
         {role.label}
-        {role.permissions.map((permission) => (
-          <Badge key={permission} color="gray" size="sm" ff="monospace">
-            {permission}
-          </Badge>
-        ))}
-      </span>,
+      </PermissionList>,
     ],
     ['Last used', lastUsedAt ? <Instant key="used" at={lastUsedAt} inFull /> : 'Never'],
     ['From', lastUsedFrom ?? '–'],
