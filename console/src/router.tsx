@@ -24,6 +24,8 @@ import { Frame } from './session/frame.tsx'
 import { mayManageTokens } from './session/roles.ts'
 import { type Ending, isEnding, isOwnAddress, viewerQuery } from './session/session.ts'
 import { SignInPage } from './session/sign-in-page.tsx'
+import { PolicyPage } from './token-policy/policy-page.tsx'
+import { RolesPage } from './token-roles/roles-page.tsx'
 import { ListPage } from './tokens/list-page.tsx'
 import { readListView } from './tokens/list-view.ts'
 import { TokenPage } from './tokens/token-page.tsx'
@@ -116,6 +118,18 @@ const tokenRoute = createRoute({
   component: TokenPage,
 })
 
+const rolesRoute = createRoute({
+  getParentRoute: () => organizationRoute,
+  path: '/token-roles',
+  component: RolesPage,
+})
+
+const policyRoute = createRoute({
+  getParentRoute: () => organizationRoute,
+  path: '/token-policy',
+  component: PolicyPage,
+})
+
 const webhooksRoute = createRoute({
   getParentRoute: () => organizationRoute,
   path: '/webhooks',
@@ -181,6 +195,8 @@ export function createConsoleRouter(queryClient: QueryClient) {
           overviewRoute,
           listRoute,
           tokenRoute,
+          rolesRoute,
+          policyRoute,
           webhooksRoute,
           webhookRoute,
           groupsRoute,

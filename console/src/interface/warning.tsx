@@ -1,5 +1,5 @@
 import { Button, Modal } from '@mantine/core'
-import type { ReactNode } from 'react'
+import { type ReactNode, useEffect, useRef } from 'react'
 import { focusAfterwards } from './focus-afterwards.ts'
 import styles from './warning.module.css'
 
@@ -20,7 +20,8 @@ export function Warning({
   opened: boolean
   onClose: () => void
   onProceed: () => void
-  proceed: string
+  /** What the button says that does it; null where it cannot be done. */
+  proceed: string | null
   isPending: boolean
   /** A milder way. */
   other?: ReactNode
@@ -30,6 +31,12 @@ export function Warning({
   nextFocus?: string | undefined
   children: ReactNode
 }) {
+  const wayOut = useRef<HTMLButtonElement>(null)
+  const isPossible = proceed !== null
+  useEffect(() => {
+    // The button that was pressed went away.
+    if (!isPossible && document.activeElement === document.body) wayOut.current?.focus()
+  }, [isPossible])
   return (
     <Modal.Root
       opened={opened}
@@ -49,13 +56,15 @@ export function Warning({
         <Modal.Body>
           <div className={styles.content}>{children}</div>
           <div className={styles.buttons}>
-            <Button variant="default" onClick={onClose} disabled={isPending} data-autofocus>
-              Cancel
+            <Button ref={wayOut} variant="default" onClick={onClose} disabled={isPending} data-autofocus>
+              {isPossible ? 'Cancel' : 'Close'}
             </Button>
             {other}
-            <Button color="red" loading={isPending} onClick={onProceed}>
-              {proceed}
-            </Button>
+            {isPossible && (
+              <Button color="red" loading={isPending} onClick={onProceed}>
+                {proceed}
+              </Button>
+            )}
           </div>
         </Modal.Body>
       </Modal.Content>

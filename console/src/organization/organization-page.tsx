@@ -11,11 +11,14 @@ import { useViewer } from '../session/session.ts'
 import { useSwitchOrganization } from '../session/switch-organization.ts'
 import styles from './organization-page.module.css'
 
+/** Each by its name, with what of that goes without saying where there is little room. */
 const tabs = {
-  'integration-tokens': 'Integration Tokens',
-  webhooks: 'Webhooks',
-  groups: 'Groups',
-  'audit-log': 'Audit Log',
+  'integration-tokens': { lead: 'Integration ', name: 'Tokens' },
+  'token-roles': { lead: 'Token ', name: 'Roles' },
+  'token-policy': { lead: 'Token ', name: 'Policy' },
+  webhooks: { lead: '', name: 'Webhooks' },
+  groups: { lead: '', name: 'Groups' },
+  'audit-log': { lead: '', name: 'Audit Log' },
 } as const
 
 function isTab(text: string | undefined): text is keyof typeof tabs {
@@ -60,9 +63,10 @@ function OwnOrganization() {
           classNames={{ tab: styles.tab }}
         >
           <Tabs.List aria-label={`Of ${name}`}>
-            {Object.entries(tabs).map(([value, label]) => (
+            {Object.entries(tabs).map(([value, { lead, name: short }]) => (
               <Tabs.Tab key={value} value={value}>
-                {label}
+                <span className={styles.lead}>{lead}</span>
+                {short}
               </Tabs.Tab>
             ))}
           </Tabs.List>

@@ -1,6 +1,6 @@
 import type { MemberViewer, OrganizationRole } from '@latchkey/sdk'
 
-/** Whom the contract lets manage tokens, webhooks and groups, and read the audit log: a test holds the two together. */
+/** Whom the contract lets manage tokens, their roles and policy, webhooks and groups, and read the audit log: a test holds the two together. */
 export const managingRoles: readonly OrganizationRole[] = ['OWNER', 'SUPER_ADMIN']
 
 export function mayManageTokens({ member }: Pick<MemberViewer, 'member'>): boolean {
