@@ -24,10 +24,13 @@ describe('the console', () => {
       'webhook',
       'webhookDeliveries',
       'groups',
+      'tokenPolicy',
     ]
     const changing = ['createToken', 'updateToken', 'regenerateToken', 'deleteToken', 'setGroupRole']
     const changingWebhooks = ['create', 'update', 'delete', 'test', 'redeliver'].map((verb) => `${verb}Webhook`)
-    for (const name of [...used, ...changing, ...changingWebhooks, 'regenerateWebhookSecret']) {
+    const changingRules = ['updateTokenPolicy', ...['create', 'update', 'delete'].map((verb) => `${verb}TokenRole`)]
+    const changes = [...changing, ...changingWebhooks, 'regenerateWebhookSecret', ...changingRules]
+    for (const name of [...used, ...changes]) {
       const node = fields[name]?.astNode
       const { anyOf } = (hasRole && node && getDirectiveValues(hasRole, node)) ?? {}
       expect({ name, anyOf }).toEqual({ name, anyOf: managingRoles })
