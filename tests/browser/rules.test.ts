@@ -84,7 +84,7 @@ describe('the token policy', () => {
       await page.getByText(/^Give a whole number of days from 1 to 3.650/).waitFor()
       await page.getByLabel('Longest lifetime').fill('60')
       await page.getByLabel('Default lifetime').fill('90')
-      await page.getByText('A value is accepted for 60 days after it was made at the most.').waitFor()
+      await page.getByText('A value is accepted for at most 60 days after it was made.').waitFor()
       await save.click()
       await page.getByText('The default cannot be longer than the longest lifetime, which is 60 days.').waitFor()
       await expect.poll(() => page.evaluate(() => document.activeElement?.getAttribute('aria-invalid'))).toBe('true')

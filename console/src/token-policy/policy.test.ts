@@ -26,7 +26,7 @@ describe('a policy', () => {
 
   it('that is stricter says what it asks for, and one that is not says nothing', () => {
     expect(describeStricter(nothing, strict)).toEqual([
-      expect.stringContaining('for 90 days after it was made'),
+      expect.stringContaining('for at most 90 days after it was made'),
       'No token is created without an expiry any more.',
     ])
     expect(describeStricter(nothing, { ...nothing, expiryRequired: true })).toEqual([

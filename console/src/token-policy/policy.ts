@@ -69,7 +69,7 @@ export function describeStricter(before: Policy, after: Policy): string[] {
   const words: string[] = []
   if (longest !== null && longest < (before.longestLifetimeDays ?? Number.POSITIVE_INFINITY)) {
     words.push(
-      `A value is accepted for ${inDays(longest)} after it was made at the most. A token that is needed for longer has to be regenerated within that time.`,
+      `A value is accepted for at most ${inDays(longest)} after it was made. A token that is needed for longer has to be regenerated within that time.`,
     )
   }
   if (needsExpiry(after) && !needsExpiry(before)) words.push('No token is created without an expiry any more.')

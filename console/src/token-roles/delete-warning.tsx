@@ -58,8 +58,9 @@ export function DeleteWarning({ role, onClose }: { role: TokenRole | null; onClo
             role="alert"
             title={<RoleUse role={shown} count={count} />}
           >
-            Delete {count === 1 ? 'it' : 'them'} first, expired ones as well. To have {count === 1 ? 'it' : 'them'} do
-            less at once, take permissions from the role instead.
+            {count === 1
+              ? 'Delete it first. To have it do less at once, take permissions from the role instead.'
+              : 'Delete them first, expired ones as well. To have them do less at once, take permissions from the role instead.'}
           </Alert>
         </>
       ) : (

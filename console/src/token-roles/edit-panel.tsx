@@ -1,5 +1,5 @@
 import { type TokenRole, type UpdateTokenRoleInput, unwrap } from '@latchkey/sdk'
-import { Alert, Button, Drawer } from '@mantine/core'
+import { Alert, Button, Drawer, Stack } from '@mantine/core'
 import { IconAlertCircle, IconAlertTriangle } from '@tabler/icons-react'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { type SubmitEvent, useEffect, useRef, useState } from 'react'
@@ -104,6 +104,7 @@ function Form({ role, onClose }: { role: TokenRole; onClose: () => void }) {
 function Confirmation({ role, change: { added, taken } }: { role: TokenRole; change: PermissionChange }) {
   const { organization } = useViewer()
   const { data: count } = useQuery(roleUseQuery(organization.id, role.id))
+  const them = count === 1 ? 'it' : 'they'
   return (
     <Alert
       color="orange"
@@ -111,13 +112,11 @@ function Confirmation({ role, change: { added, taken } }: { role: TokenRole; cha
       role="alert"
       title={<RoleUse role={role} count={count} />}
     >
-      {added.length > 0 && (
-        <PermissionList permissions={added}>At once {count === 1 ? 'it' : 'they'} may also</PermissionList>
-      )}
-      {taken.length > 0 && (
-        <PermissionList permissions={taken}>At once {count === 1 ? 'it' : 'they'} may no longer</PermissionList>
-      )}
-      {taken.length > 0 && 'Whatever uses them for that stops working.'}
+      <Stack gap="xs">
+        {added.length > 0 && <PermissionList permissions={added}>At once {them} may also</PermissionList>}
+        {taken.length > 0 && <PermissionList permissions={taken}>At once {them} may no longer</PermissionList>}
+        {taken.length > 0 && 'Whatever relies on that stops working.'}
+      </Stack>
     </Alert>
   )
 }
