@@ -128,6 +128,8 @@ export function createHttpServer(
     const record = requests.begin()
     metrics.requests.begin()
     response.commonHeaders = [...commonHeaders, 'x-request-id', record.id]
+    // Said with the answer (`Connection: close`), so that the next request is not already on its way when the connection ends.
+    if (isStopping()) response.shouldKeepAlive = false
     if (tracing) void traceRequest(tracing, request, record, () => serve(request, response, record))
     else void serve(request, response, record)
   })

@@ -67,6 +67,7 @@ describe('the settings', () => {
       TOKEN_CREATION_LIMIT: '60',
       VERIFICATION_LIMIT: '1000000',
       EXPIRED_TOKEN_RETENTION_DAYS: '0',
+      SHUTDOWN_DELAY_SECONDS: '15',
       DATA_DIRECTORY: '/var/lib/latchkey',
       BOOTSTRAP_ORGANIZATION: 'Acme',
       BOOTSTRAP_EMAIL: 'ada@acme.example',
@@ -84,6 +85,7 @@ describe('the settings', () => {
       tokenPrefix: 'acme',
       rateLimits: { signInsByAccount: 5, signInsByAddress: 0, secrets: 60, verifications: 1_000_000 },
       expiredTokenRetentionDays: 0,
+      shutdownDelaySeconds: 15,
       dataDirectory: '/var/lib/latchkey',
       bootstrap: { organization: 'Acme', email: 'ada@acme.example', password: 'correct horse battery' },
     })

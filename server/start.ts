@@ -23,7 +23,10 @@ export interface Running {
   /** Null unless this start made the first organization. */
   firstAccess: FirstAccess | null
   usage: Usage
-  /** Says that it is not ready any more, lets requests under way finish, writes what is remembered, and closes everything. */
+  /**
+   * From now on `/readyz` says that requests had better go elsewhere. For as long as the settings say they are answered all
+   * the same; then those under way finish, what is remembered is written, and everything is closed.
+   */
   close(): Promise<void>
 }
 
