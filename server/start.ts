@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Server } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as untilRead } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createHttpServer, type HttpServer } from './app.ts'
 import { BadSetting, type Config } from './config.ts'
@@ -171,11 +171,13 @@ function addressOf(server: Server, config: Config): string {
 }
 
 async function drain(server: HttpServer, { invalidations }: Dependencies): Promise<void> {
+  // A connection counts as idle as long as the request that has arrived on it waits to be read, which it would do in vain.
+  await untilRead()
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   // Streams never end by themselves.
   await invalidations.close()
   // A connection that has had its answer is idle again, and its client would keep it for minutes.
-  const poll = setInterval(() => server.closeIdleConnections(), drainPollMilliseconds)
+  const poll = setInterval(() => setImmediate(() => server.closeIdleConnections()), drainPollMilliseconds)
   const limit = setTimeout(() => server.closeAllConnections(), drainMilliseconds)
   await closed
   clearInterval(poll)

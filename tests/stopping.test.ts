@@ -1,9 +1,13 @@
 import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { pino } from 'pino'
 import { expect, it } from 'vitest'
+import { readConfig } from '../server/config.ts'
+import { start } from '../server/start.ts'
 import { startServerProcess } from './server-process.ts'
-import { openWorld } from './world.ts'
+import { openWorld, serverKey } from './world.ts'
 
 async function ask(address: string, agent: Agent | false = false): Promise<IncomingMessage> {
   const [response] = await once(get(address, { agent }), 'response')
@@ -40,4 +44,26 @@ it('answers as usual for the delay after the signal to stop, while /readyz sends
   const [code] = await ended
   expect(code).toBe(0)
   expect(performance.now() - signalledAt).toBeGreaterThan(2_000)
+})
+
+it('answers a request that had arrived before its connection could be taken for idle', async () => {
+  await using world = await openWorld()
+  const config = readConfig({ DATABASE_URL: world.databaseUrl, LATCHKEY_SECRET: serverKey, PORT: '0' })
+  const running = await start(config, { log: pino({ level: 'silent' }), announce: () => undefined })
+  const { hostname, port } = new URL(running.address)
+  const socket = connect(Number(port), hostname)
+  const request = `GET /healthz HTTP/1.1\r\nhost: ${hostname}\r\n\r\n`
+  socket.write(request)
+  const [first] = await once(socket, 'data')
+  expect(String(first)).toContain('HTTP/1.1 200')
+
+  const answer = once(socket, 'data')
+  socket.write(request)
+  const closed = running.close()
+  // As a server is that has much to do: its timers are due before it has read anything.
+  const busyUntil = performance.now() + 20
+  while (performance.now() < busyUntil);
+  const [second] = await answer
+  expect(String(second)).toMatch(/HTTP\/1\.1 200 OK[^]*\r\nConnection: close\r\n/i)
+  await closed
 })
