@@ -13,10 +13,14 @@ import { type DependencySettings, openDependencies } from '../server/open-depend
 import { addMember, createOrganization } from '../server/organizations/operator.ts'
 import type { OrganizationRole } from '../server/organizations/roles.ts'
 import { templateDatabase } from './postgres.ts'
+import { openBalancer } from './rolling-run/balancer.ts'
 import { searchForSecrets, watchAnswers, watchIssuing, watchLine, watchText } from './secret-watch.ts'
 
 export const password = 'a lantern under the stairs'
 export const serverKey = 'the server key of the tests which is long enough'
+
+/** Whether each world is to be two instances behind the load balancer, instead of one: `npm run test:balanced` asks for it. */
+const isBalanced = process.env.LATCHKEY_TESTS === 'balanced'
 
 /** An organization with a member of every role, and a client signed in as each. */
 export interface TestOrganization {
@@ -96,7 +100,10 @@ export async function openWorld(settings: Partial<DependencySettings> & ServingS
       ...settings,
     })
     const dependencies = watchIssuing(opened)
-    const { url, close: stop } = await serve(dependencies, settings)
+    const { url, close: stop } = await serve(dependencies, {
+      ...(isBalanced && { proxies: ['127.0.0.1'] }),
+      ...settings,
+    })
     let open = true
     const close = async () => {
       if (!open) return
@@ -112,7 +119,21 @@ export async function openWorld(settings: Partial<DependencySettings> & ServingS
   const sql = async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) =>
     (await superuser.query<Row>(text, values)).rows
 
-  const { url, dependencies } = await startInstance()
+  /** Of one request and the next, each then goes to another instance. */
+  async function balance(one: Pick<World, 'url' | 'dependencies'>): Promise<Pick<World, 'url' | 'dependencies'>> {
+    const other = await startInstance()
+    const balancer = await openBalancer([one.url, other.url])
+    closing.push(async () => balancer[Symbol.asyncDispose]())
+    const { lastUse } = one.dependencies
+    // Each remembers what it was asked, and a test that has it written cannot tell which one that was.
+    const flush = async () => {
+      await Promise.all([lastUse.flush(), other.dependencies.lastUse.flush()])
+    }
+    return { url: balancer.url, dependencies: { ...one.dependencies, lastUse: { ...lastUse, flush } } }
+  }
+
+  const first = await startInstance()
+  const { url, dependencies } = isBalanced ? await balance(first) : first
   const as = (credential: string) => createClient({ url, credential })
 
   async function openOrganization(name: string): Promise<TestOrganization> {

@@ -20,6 +20,12 @@ export interface LoadSettings {
   requestsPerSecond: number
 }
 
+export interface Load {
+  /** How many requests have failed so far. */
+  failureCount(): number
+  stop(): Promise<LoadOutcome>
+}
+
 type Kind = 'introspection' | 'verifyToken' | 'list' | 'creation' | 'deletion'
 
 export interface LoadOutcome {
@@ -54,7 +60,7 @@ export const stalenessBoundMilliseconds = 5_000
  * Requests at a rate that does not wait for answers, as users do not, over connections that are kept. `stop` gives what came
  * of them, once each has been answered.
  */
-export async function startLoad(settings: LoadSettings): Promise<{ stop(): Promise<LoadOutcome> }> {
+export async function startLoad(settings: LoadSettings): Promise<Load> {
   const { url, serviceSecret, person, requestsPerSecond } = settings
   const stranger = createClient({ url, timeoutMilliseconds })
   const { sessionToken } = unwrap((await stranger.signIn({ input: person })).signIn)
@@ -159,6 +165,7 @@ export async function startLoad(settings: LoadSettings): Promise<{ stop(): Promi
 
   const working = Promise.all([sendAll(), useVerifier()])
   return {
+    failureCount: () => failures.length,
     async stop() {
       over.abort()
       await working
