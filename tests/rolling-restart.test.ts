@@ -2,14 +2,14 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createClient, unwrap } from '@latchkey/sdk'
 import { describe, expect, it } from 'vitest'
-import { openBalancer } from './rolling-run/balancer.ts'
+import { isBalancerHere, openBalancer } from './rolling-run/balancer.ts'
 import { problemsOf, report, runRolling } from './rolling-run/rolling-run.ts'
 import { createDatabase, openWorld, password } from './world.ts'
 
 /** Slow enough for a machine that runs other tests meanwhile. `npm run test:rolling` is a minute, at the rate that is promised. */
 const plan = { requestsPerSecond: 40, seconds: 16, restartEverySeconds: 5, shutdownDelaySeconds: 4 }
 
-describe('two instances behind the load balancer', () => {
+describe.runIf(isBalancerHere)('two instances behind the load balancer', () => {
   it('fail no request and accept no deleted token while they are restarted in turn', { timeout: 120_000 }, async () => {
     const { databaseUrl, drop } = await createDatabase()
     const outcome = await runRolling(plan, databaseUrl, () => undefined).finally(drop)
@@ -43,7 +43,7 @@ describe('two instances behind the load balancer', () => {
   })
 })
 
-describe('the load balancer', () => {
+describe.runIf(isBalancerHere)('the load balancer', () => {
   it('sends nothing twice but what does no more twice than once, when an instance dies with it', async () => {
     await using stack = new AsyncDisposableStack()
     const instances = [await openStandIn(stack), await openStandIn(stack)] as const
