@@ -37,7 +37,7 @@ async function create(roleId = 'role_ci') {
 async function createRole(): Promise<string> {
   const id = createId('role', world.dependencies)
   await world.sql(
-    `insert into token_roles (id, organization_id, label, label_key, description, permissions) values ($1, $2, 'Auditor', 'auditor', 'Reads', '{findings:read}')`,
+    `insert into token_roles (id, organization_id, label, label_key, description, permissions) values ($1, $2, $1, $1, 'Reads', '{findings:read}')`,
     [id, world.alpha.id],
   )
   return id

@@ -147,6 +147,14 @@ export function onRefusal(code: RefusalCode): number {
     case 'WrongPassword': return 9
     case 'GroupNotFound': return 10
     case 'ConfirmationNeeded': return 11
+    case 'MemberNotFound': return 12
+    case 'OwnerProtected': return 13
+    case 'TokenRoleNotFound': return 14
+    case 'TokenRoleInUse': return 15
+    case 'TooManyTokenRoles': return 16
+    case 'WebhookNotFound': return 17
+    case 'TooManyWebhooks': return 18
+    case 'DeliveryNotFound': return 19
     default: return unreachable(code)
   }
 }
