@@ -48,6 +48,17 @@ describe('the token policy', () => {
     expect(unwrap(await create(given)).token.expiresAt).toBe(given)
   })
 
+  it('makes another token of an expiry that is left out than of none, under one idempotency key', async () => {
+    unwrap(await set({ defaultLifetimeDays: 30 }))
+    const ask = async (expiresAt?: null) => {
+      const input = { label: 'Retried', roleId: 'role_ci', idempotencyKey: 'left out' }
+      return (await owner.createToken({ input: { ...input, ...(expiresAt === null && { expiresAt }) } })).createToken
+    }
+    const first = unwrap(await ask())
+    expect(unwrap(await ask())).toEqual(first)
+    expect((await ask(null)).__typename).toBe('IdempotencyKeyReused')
+  })
+
   it('requires an expiry, from admins and service accounts alike, where it says so', async () => {
     const account = await owner.createToken({ input: { label: 'Automation', roleId: 'role_service_account' } })
     unwrap(await set({ expiryRequired: true }))

@@ -84,7 +84,8 @@ export async function createToken(acting: Acting, input: unknown): Promise<Issue
         inputDigest: digester.digestUnder(
           keyId,
           'token input',
-          JSON.stringify([label, description, roleId, given.expiresAt]),
+          // JSON would write one that was left out, which is the policy’s to say, as it writes null.
+          JSON.stringify([label, description, roleId, given.expiresAt === null ? 'never' : given.expiresAt]),
         ),
         salt: acting.randomBytes(32),
         tokenId,
