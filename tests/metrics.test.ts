@@ -194,7 +194,9 @@ describe('verifications', () => {
 
 describe('the database', () => {
   it('is shown by its connections, and by whoever waits for one', async () => {
-    const { database, metrics } = world.dependencies
+    const { database, lastUse, metrics } = world.dependencies
+    // Last uses are written over the same connections, whenever it is time.
+    await lastUse.flush()
     const of = async () => {
       const series = await readSeries(metrics)
       const read = (name: string, state = '') => series.get(`latchkey_database_${name}{pool="lookup"${state}}`)
