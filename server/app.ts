@@ -53,7 +53,7 @@ export function createHttpServer(
   const readiness = createReadiness(dependencies, { isStopping })
   const commonHeaders = commonHeadersFor(publicUrl)
   const cookies = createSessionCookies({ publicUrl, corsOrigins })
-  const graphql = createGraphQLServer(dependencies, { corsOrigins, cookies, graphiql })
+  const graphql = createGraphQLServer(dependencies, { publicUrl, corsOrigins, cookies, graphiql })
   const answerGraphiQL = createGraphiQL(dependencies, { isOn: graphiql, cookies })
   const consoleFiles = openConsoleFiles(consoleDirectory)
   const scim = createScim(dependencies, { publicUrl })

@@ -12,6 +12,7 @@ const prefixes = {
   service: 'srv',
   event: 'evt',
   group: 'grp',
+  invitation: 'inv',
   webhook: 'whk',
   webhookDelivery: 'dlv',
 } as const
@@ -29,6 +30,7 @@ export type SessionId = Id<'session'>
 export type ServiceId = Id<'service'>
 export type EventId = Id<'event'>
 export type GroupId = Id<'group'>
+export type InvitationId = Id<'invitation'>
 export type WebhookId = Id<'webhook'>
 export type WebhookDeliveryId = Id<'webhookDelivery'>
 
@@ -46,6 +48,7 @@ const patterns: Record<Kind, RegExp> = {
   service: patternOf(prefixes.service),
   event: patternOf(prefixes.event),
   group: patternOf(prefixes.group),
+  invitation: patternOf(prefixes.invitation),
   webhook: patternOf(prefixes.webhook),
   webhookDelivery: patternOf(prefixes.webhookDelivery),
 }

@@ -107,7 +107,7 @@ function search(place: string, text: string): void {
 }
 
 /** The fields of the contract that show a new secret, this once. */
-const showing = new Set(['secret', 'sessionToken'])
+const showing = new Set(['secret', 'sessionToken', 'link'])
 
 function withoutShownSecrets(text: string): string {
   try {

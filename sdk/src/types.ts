@@ -1,4 +1,5 @@
 import type {
+  AcceptInvitationMutation,
   AccessTokenFragment,
   AuditEventFragment,
   ChangePasswordMutation,
@@ -11,6 +12,9 @@ import type {
   EndSessionMutation,
   GroupFragment,
   IntegrationTokenFragment,
+  InvitationFragment,
+  InvitationOfferQuery,
+  InviteMemberMutation,
   MemberFragment,
   OrganizationFragment,
   PageInfoFragment,
@@ -18,6 +22,7 @@ import type {
   RefusalFragment,
   RegenerateTokenMutation,
   RegenerateWebhookSecretMutation,
+  RevokeInvitationMutation,
   SessionFragment,
   SetGroupRoleMutation,
   SetMemberActiveMutation,
@@ -40,6 +45,7 @@ import type {
 } from './generated.ts'
 
 export type {
+  AcceptInvitationInput,
   AuditEventFilter,
   ChangePasswordInput,
   CreateTokenInput,
@@ -53,11 +59,13 @@ export type {
   GroupRole,
   IntegrationTokenFilter,
   IntegrationTokenSort,
+  InviteMemberInput,
   MemberFilter,
   OrganizationRole,
   RedeliverWebhookInput,
   RegenerateTokenInput,
   RegenerateWebhookSecretInput,
+  RevokeInvitationInput,
   SetGroupRoleInput,
   SetMemberActiveInput,
   SetMemberRoleInput,
@@ -90,6 +98,10 @@ export type AccessToken = AccessTokenFragment
 export type Organization = OrganizationFragment
 /** A person in one organization. */
 export type Member = MemberFragment
+/** An invitation that can be accepted now. Its secret is not in it. */
+export type Invitation = InvitationFragment
+/** What an invitation offers to whoever holds its secret. */
+export type InvitationOffer = NonNullable<InvitationOfferQuery['invitationOffer']>
 /** A browser or a program in which the caller's person is signed in. Its secret is not in it. */
 export type Session = SessionFragment
 /** Something that was done in the organization. */
@@ -145,6 +157,12 @@ export type SetGroupRoleResult = SetGroupRoleMutation['setGroupRole']
 export type SetMemberRoleResult = SetMemberRoleMutation['setMemberRole']
 /** What `setMemberActive` answers. */
 export type SetMemberActiveResult = SetMemberActiveMutation['setMemberActive']
+/** What `inviteMember` answers. */
+export type InviteMemberResult = InviteMemberMutation['inviteMember']
+/** What `revokeInvitation` answers. */
+export type RevokeInvitationResult = RevokeInvitationMutation['revokeInvitation']
+/** What `acceptInvitation` answers. */
+export type AcceptInvitationResult = AcceptInvitationMutation['acceptInvitation']
 /** What `createWebhook` answers. */
 export type CreateWebhookResult = CreateWebhookMutation['createWebhook']
 /** What `updateWebhook` answers. */

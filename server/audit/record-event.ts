@@ -19,9 +19,12 @@ export const auditActions = [
   'group.deleted',
   'group.role_set',
   'group.updated',
+  'invitation.accepted',
+  'invitation.revoked',
   'member.activated',
   'member.added',
   'member.deactivated',
+  'member.invited',
   'member.password_change_failed',
   'member.password_changed',
   'member.password_set',
@@ -29,6 +32,8 @@ export const auditActions = [
   'member.role_changed',
   'member.updated',
   'organization.created',
+  'organization.domain_added',
+  'organization.domain_removed',
   'session.ended',
   'session.others_ended',
   'session.replaced',
@@ -67,7 +72,7 @@ interface Target {
 /** What a principal did, on its way into the log. */
 export interface Action {
   action: AuditAction
-  target: Target
+  target?: Target | undefined
 }
 
 interface NewEvent {

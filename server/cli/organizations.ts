@@ -1,10 +1,13 @@
 import {
+  addDomain as addOrganizationDomain,
   createOrganization,
+  domainProblem,
   emailProblem,
   listOrganizations,
   memberNameProblem,
   nameOf,
   organizationNameProblem,
+  removeDomain as removeOrganizationDomain,
   slugOf,
   slugProblem,
 } from '../organizations/operator.ts'
@@ -68,16 +71,50 @@ export async function list(work: Work, options: { json?: boolean }): Promise<voi
   }
   work.print(
     formatTable(
-      ['NAME', 'SLUG', 'OWNER', 'MEMBERS', 'CREATED'],
-      organizations.map(({ name, slug, owner, members, createdAt }) => [
+      ['NAME', 'SLUG', 'OWNER', 'MEMBERS', 'DOMAINS', 'CREATED'],
+      organizations.map(({ name, slug, owner, members, domains, createdAt }) => [
         name,
         slug,
         owner ?? '',
         String(members),
+        domains.join(' '),
         formatInstant(createdAt),
       ]),
     ),
   )
+}
+
+export interface DomainOptions {
+  organization?: string
+  domain?: string
+}
+
+export async function addDomain(work: Work, options: DomainOptions): Promise<void> {
+  const given = await requireDomain(work, options)
+  const domain = await addOrganizationDomain(await work.open(), given)
+  work.print(
+    `${domain} is a domain of ${given.organization}. Whoever it invites at such an address chooses their first password by the invitation.`,
+  )
+}
+
+export async function removeDomain(work: Work, options: DomainOptions): Promise<void> {
+  const given = await requireDomain(work, options)
+  const domain = await removeOrganizationDomain(await work.open(), given)
+  work.print(`${domain} is no domain of ${given.organization} any more. Passwords that were chosen stay.`)
+}
+
+async function requireDomain(work: Work, { organization, domain }: DomainOptions) {
+  return {
+    organization: await requireValue(work, organization, {
+      option: '--organization',
+      question: 'Slug of the organization',
+    }),
+    domain: await requireValue(work, domain, {
+      option: '--domain',
+      question: 'Domain of its email addresses',
+      problem: domainProblem,
+    }),
+  }
 }
 
 /** What the person needs to be told, with the one showing of a password that was made here. */

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import type { AddOptions, MemberOptions } from './members.ts'
-import type { CreateOptions } from './organizations.ts'
+import type { CreateOptions, DomainOptions } from './organizations.ts'
 import type { PasswordOptions } from './passwords.ts'
 import type { Terminal, Work } from './work.ts'
 
@@ -62,7 +62,10 @@ Examples:
     )
     .action(() => run(async (work) => (await import('./migrate.ts')).migrate(work), { serverKey: 'unused' }))
 
-  addOrganizationCommands(program.command('organization').summary('create and list organizations'), run)
+  addOrganizationCommands(
+    program.command('organization').summary('create and list organizations, and confirm their domains'),
+    run,
+  )
   addMemberCommands(program.command('member').summary('add, list and deactivate members, and set their passwords'), run)
   addServiceCommands(program.command('service').summary('register the programs that verify tokens'), run)
   addSecretCommands(program.command('secret').summary('follow a rotation of the server key'), run)
@@ -134,6 +137,29 @@ function addOrganizationCommands(organization: Command, run: ProgramOptions['run
     .addHelpText('after', examples('latchkey organization list', 'latchkey organization list --json'))
     .action((options: { json?: boolean }) =>
       run(async (work) => (await import('./organizations.ts')).list(work, options)),
+    )
+
+  leaf(organization.command('add-domain'), 'confirm that a domain is an organization’s', [
+    'Says that every email address of the domain is the organization’s to give. Whoever its admins then invite at one, and has',
+    'no password yet, chooses it by the invitation, and signs in with it wherever they are a member. Find out first that the',
+    'domain is theirs alone; never add one at which others have addresses too, such as an email provider’s.',
+  ])
+    .option('--organization <slug>', 'the organization')
+    .option('--domain <domain>', 'what follows the @ in its addresses')
+    .addHelpText('after', examples('latchkey organization add-domain --organization acme --domain acme.example'))
+    .action((options: DomainOptions) =>
+      run(async (work) => (await import('./organizations.ts')).addDomain(work, options)),
+    )
+
+  leaf(organization.command('remove-domain'), 'take a domain back', [
+    'From then on, an invitation to one of its addresses is accepted with a password that its person has already, and not',
+    'with a first one. Passwords that were chosen stay.',
+  ])
+    .option('--organization <slug>', 'the organization')
+    .option('--domain <domain>', 'as “latchkey organization list” shows it')
+    .addHelpText('after', examples('latchkey organization remove-domain --organization acme --domain acme.example'))
+    .action((options: DomainOptions) =>
+      run(async (work) => (await import('./organizations.ts')).removeDomain(work, options)),
     )
 }
 

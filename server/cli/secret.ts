@@ -15,13 +15,10 @@ export async function status(work: Work, { json }: { json?: boolean }): Promise<
         'SESSIONS',
         'SERVICES',
         'WEBHOOKS',
+        'INVITATIONS',
         'PASSWORDS',
       ],
-      uses.map(({ keyId, standing, integrationTokens, accessTokens, sessions, services, webhooks, passwords }) => [
-        keyId ?? 'unknown',
-        standings[standing],
-        ...[integrationTokens, accessTokens, sessions, services, webhooks, passwords].map(String),
-      ]),
+      uses.map((use) => [use.keyId ?? 'unknown', standings[use.standing], ...countsOf(use).map(String)]),
     ),
   )
   for (const use of uses) {
@@ -29,6 +26,16 @@ export async function status(work: Work, { json }: { json?: boolean }): Promise<
     if (advice) work.print(advice)
   }
 }
+
+const countsOf = ({
+  integrationTokens,
+  accessTokens,
+  sessions,
+  services,
+  webhooks,
+  invitations,
+  passwords,
+}: KeyUse) => [integrationTokens, accessTokens, sessions, services, webhooks, invitations, passwords]
 
 const standings: Record<KeyUse['standing'], string> = {
   current: 'first',
@@ -38,12 +45,12 @@ const standings: Record<KeyUse['standing'], string> = {
 }
 
 function adviceOn(use: KeyUse): string | null {
-  const { keyId, standing, integrationTokens, accessTokens, sessions, services, webhooks, passwords } = use
-  const all = integrationTokens + accessTokens + sessions + services + webhooks + passwords
+  const { keyId, standing } = use
+  const all = countsOf(use).reduce((sum, count) => sum + count, 0)
   switch (standing) {
     case 'former':
       if (all > 0)
-        return `What depends on the key ${keyId} moves to the first one when it is used next. Keep naming it.`
+        return `What depends on the key ${keyId} moves to the first one when it is used next; invitations are good for 7 days. Keep naming it.`
       return (
         `Nothing depends on the key ${keyId} any more, and it need not be named. Keep it in a safe place: ` +
         '“latchkey audit verify” needs it for the events that were recorded under it.'

@@ -24,6 +24,7 @@ import type {
   AccessTokenId,
   EventId,
   GroupId,
+  InvitationId,
   MemberId,
   OrganizationId,
   PersonId,
@@ -96,6 +97,51 @@ export const members = pgTable(
     unique('members_external_id_taken').on(table.organizationId, table.externalId),
     uniqueIndex('members_one_owner').on(table.organizationId).where(sql`role = 'OWNER'`),
     check('members_role', sql`role in ('OWNER', 'SUPER_ADMIN', 'POWER_USER', 'MEMBER', 'GUEST')`),
+  ],
+)
+
+/** The domains of email addresses that are the organization’s, as the operator has confirmed: who has one of those is its to say. */
+export const organizationDomains = pgTable(
+  'organization_domains',
+  {
+    /** In lower case. */
+    domain: text('domain').primaryKey(),
+    organizationId: text('organization_id')
+      .$type<OrganizationId>()
+      .notNull()
+      .references(() => organizations.id),
+    createdAt: createdAt(),
+  },
+  (table) => [index('organization_domains_organization_id').on(table.organizationId)],
+)
+
+/** Accepted ones, and withdrawn ones, are not here. */
+export const invitations = pgTable(
+  'invitations',
+  {
+    id: text('id').$type<InvitationId>().primaryKey(),
+    organizationId: text('organization_id')
+      .$type<OrganizationId>()
+      .notNull()
+      .references(() => organizations.id),
+    /** In lower case. */
+    email: text('email').notNull(),
+    role: text('role').$type<OrganizationRole>().notNull(),
+    digest: bytea('digest').notNull().unique(),
+    keyId: text('key_id').notNull(),
+    createdByMemberId: text('created_by_member_id').$type<MemberId>().notNull(),
+    createdAt: createdAt(),
+    expiresAt: instant('expires_at').notNull(),
+  },
+  (table) => [
+    unique('invitations_organization_id_email_key').on(table.organizationId, table.email),
+    check('invitations_role', sql`role in ('SUPER_ADMIN', 'POWER_USER', 'MEMBER', 'GUEST')`),
+    // Whoever has left has nobody let in behind them.
+    foreignKey({
+      name: 'invitations_created_by_fkey',
+      columns: [table.organizationId, table.createdByMemberId],
+      foreignColumns: [members.organizationId, members.id],
+    }).onDelete('cascade'),
   ],
 )
 

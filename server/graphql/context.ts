@@ -9,6 +9,8 @@ export interface Context extends Dependencies {
   /** A credential came along, and was not good. */
   credentialRefused: boolean
   origin: Origin
+  /** Where browsers reach the server. */
+  publicUrl: URL
   /** Of what the request asks to verify. */
   begunLookup: BegunLookup | null
   session: SessionCookie

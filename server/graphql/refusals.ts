@@ -1,5 +1,12 @@
 import { NotAMember, SessionNotFound, SignInRefused, TooManyAttempts, WrongPassword } from '../identity/refusals.ts'
-import { GroupNotFound, MemberNotFound, OwnerProtected } from '../organizations/refusals.ts'
+import {
+  AlreadyMember,
+  GroupNotFound,
+  InvitationNotFound,
+  MemberNotFound,
+  OwnerProtected,
+  TooManyInvitations,
+} from '../organizations/refusals.ts'
 import { type InputIssue, InvalidInput, type Refusal } from '../refusal.ts'
 import {
   ConfirmationNeeded,
@@ -73,6 +80,22 @@ builder.objectType(MemberNotFound, { name: 'MemberNotFound', interfaces: [refusa
 builder.objectType(OwnerProtected, {
   name: 'OwnerProtected',
   description: 'The owner keeps their role and stays active, whoever asks.',
+  interfaces: [refusal],
+})
+builder.objectType(AlreadyMember, {
+  name: 'AlreadyMember',
+  description: 'There is a member of this email address, active or not.',
+  interfaces: [refusal],
+})
+builder.objectType(InvitationNotFound, {
+  name: 'InvitationNotFound',
+  description:
+    'The same for an invitation that was accepted, withdrawn or replaced, for one that expired, and for one that never was.',
+  interfaces: [refusal],
+})
+builder.objectType(TooManyInvitations, {
+  name: 'TooManyInvitations',
+  description: 'The organization has as many open invitations as it may have.',
   interfaces: [refusal],
 })
 builder.objectType(GroupNotFound, { name: 'GroupNotFound', interfaces: [refusal] })

@@ -1,6 +1,7 @@
 import { GraphQLSchema } from 'graphql'
 import '../identity/graphql.ts'
 import '../organizations/graphql.ts'
+import '../organizations/invitations-graphql.ts'
 import '../tokens/graphql.ts'
 import '../tokens/rules-graphql.ts'
 import './refusals.ts'

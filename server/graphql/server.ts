@@ -57,7 +57,12 @@ const plainAnswers = new Map([
 
 export function createGraphQLServer(
   dependencies: Dependencies,
-  { corsOrigins, cookies, graphiql }: { corsOrigins: string[]; cookies: SessionCookies; graphiql: boolean },
+  {
+    publicUrl,
+    corsOrigins,
+    cookies,
+    graphiql,
+  }: { publicUrl: URL; corsOrigins: string[]; cookies: SessionCookies; graphiql: boolean },
 ): GraphQLServer {
   const schema = buildSchema()
   const persisted = readPersistedDocuments()
@@ -121,6 +126,7 @@ export function createGraphQLServer(
       principal,
       credentialRefused: credential !== null && principal === null,
       origin,
+      publicUrl,
       begunLookup,
       session,
       isStillAccepted: async () => (await identify()) !== null,

@@ -1,11 +1,11 @@
 import { isOfKind } from '../identifiers.ts'
 import { isOrganizationRole } from '../organizations/roles.ts'
-import { currentDigest, digestAt, type PresentedDigest, type SecretKind } from '../tokens/secret.ts'
+import { type CredentialKind, currentDigest, digestAt, type PresentedDigest } from '../tokens/secret.ts'
 import type { Credential } from './credential.ts'
 import { sessionIdleHours } from './session-lifetime.ts'
 
 /** Integration tokens and access tokens are asked for together where a digest does not tell which it is. */
-export type LookupKind = SecretKind | 'bearer'
+export type LookupKind = CredentialKind | 'bearer'
 
 /** Most of what a row costs is the driver's making values of it; what is needed is made here. */
 export const asText = { getTypeParser: () => (text: string) => text }

@@ -152,7 +152,7 @@ const signInInput = builder.inputType('SignInInput', {
   }),
 })
 
-const signInPayload = builder.objectRef<SignedIn>('SignInPayload').implement({
+export const signInPayload = builder.objectRef<SignedIn>('SignInPayload').implement({
   fields: (t) => ({
     viewer: t.expose('principal', { type: memberViewer }),
     sessionToken: t.exposeString('sessionToken', {
@@ -214,13 +214,16 @@ const changePasswordPayload = builder
     }),
   })
 
-function keepSession<Kept extends { sessionToken: string; expiresAt: Date }>({ session }: Context, kept: Kept): Kept {
+export function keepSession<Kept extends { sessionToken: string; expiresAt: Date }>(
+  { session }: Context,
+  kept: Kept,
+): Kept {
   session.set(kept.sessionToken, kept.expiresAt)
   return kept
 }
 
 /** A browser forgets the session of a cookie that is replaced; a bearer's goes on with whoever holds it. */
-const replacedBySignIn = ({ session, principal }: Context) =>
+export const replacedBySignIn = ({ session, principal }: Context) =>
   session.isCallers && principal?.kind === 'member' ? principal : null
 
 builder.mutationFields((t) => ({

@@ -11,6 +11,7 @@ const sources = {
   sessions: { table: 'sessions', live: 'expires_at > now()' },
   services: { table: 'services' },
   webhooks: { table: 'webhooks' },
+  invitations: { table: 'invitations', live: 'expires_at > now()' },
   passwords: {
     table: 'people',
     live: 'password_hash is not null',
@@ -37,13 +38,29 @@ export async function readKeyUse({ database, digester }: Dependencies): Promise<
   const uses = new Map<string | null, KeyUse>()
   const useOf = (keyId: string | null) => {
     const standing = keyId === null ? 'unknown' : (standings.get(keyId) ?? 'unnamed')
-    const none = { integrationTokens: 0, accessTokens: 0, sessions: 0, services: 0, webhooks: 0, passwords: 0 }
+    const none = {
+      integrationTokens: 0,
+      accessTokens: 0,
+      sessions: 0,
+      services: 0,
+      webhooks: 0,
+      invitations: 0,
+      passwords: 0,
+    }
     const use = uses.get(keyId) ?? { keyId, standing, ...none }
     uses.set(keyId, use)
     return use
   }
   for (const keyId of standings.keys()) useOf(keyId)
-  for (const kind of ['integrationTokens', 'accessTokens', 'sessions', 'services', 'webhooks', 'passwords'] as const) {
+  for (const kind of [
+    'integrationTokens',
+    'accessTokens',
+    'sessions',
+    'services',
+    'webhooks',
+    'invitations',
+    'passwords',
+  ] as const) {
     for await (const { keyId, live } of countByKey(database, sources[kind])) {
       if (live > 0) useOf(keyId)[kind] += live
     }

@@ -3,7 +3,15 @@ import type { Pool } from 'pg'
 import { accessTokens, members, people, sessions } from '../database/tables.ts'
 import { DatabaseUnavailable, isUnavailable } from '../database/unavailable.ts'
 import type { Transaction } from '../database/with-organization.ts'
-import type { AccessTokenId, MemberId, OrganizationId, PersonId, SessionId } from '../identifiers.ts'
+import type { Clock, RandomBytes } from '../dependencies.ts'
+import {
+  type AccessTokenId,
+  createId,
+  type MemberId,
+  type OrganizationId,
+  type PersonId,
+  type SessionId,
+} from '../identifiers.ts'
 import type { Organization } from '../organizations/members.ts'
 import type { OrganizationRole } from '../organizations/roles.ts'
 import type { SecretRecord } from '../tokens/secret.ts'
@@ -33,6 +41,32 @@ export async function findPerson({ lookup }: { lookup: Pool }, email: string): P
     email,
   )
   return rows[0] ?? null
+}
+
+/** The person of the address, whichever organizations know them; a new one has no password. */
+export async function findOrInsertPerson(
+  transaction: Transaction,
+  dependencies: { now: Clock; randomBytes: RandomBytes },
+  email: string,
+): Promise<PersonId> {
+  const known = await findPersonId(transaction, email)
+  if (known) return known
+  const id = createId('person', dependencies)
+  await transaction.insert(people).values({ id, email }).onConflictDoNothing({ target: people.email })
+  // Another organization may have made it at this moment.
+  const made = await findPersonId(transaction, email)
+  if (!made) throw new Error('A person who was just made is gone.')
+  return made
+}
+
+/** Nobody gives them another address, nor removes them, until the transaction ends. */
+async function findPersonId(transaction: Transaction, email: string): Promise<PersonId | null> {
+  const [person] = await transaction
+    .select({ id: people.id })
+    .from(people)
+    .where(eq(people.email, email))
+    .for('key share')
+  return person?.id ?? null
 }
 
 /** The organizations in which the person is an active member, in the order of their names. */

@@ -39,22 +39,12 @@ export async function signIn(
     replacing = null,
   }: { email: string; password: string; slug: string | null; replacing?: MemberPrincipal | null },
 ): Promise<SignedIn> {
-  const { database, passwords, limits, origin } = dependencies
-  const key = emailKey(email)
-  if (key.length > longestEmail || password.length > longestPresentedPassword) throw new SignInRefused()
-  const retryAfterSeconds = await countSignIn(dependencies, key)
-  const person = await repository.findPerson(database, key)
-  const memberships = await repository.listMemberships(database, person?.id ?? createId('person', dependencies))
-  const membership = person && chooseMembership(person, memberships, slug)
-  const right = retryAfterSeconds === null && (await passwords.verify(password, person?.passwordHash ?? null))
-  if (!right || !person || !membership) {
-    const concerned = membership ?? memberships[0]
-    if (person && concerned) await recordRefusal(dependencies, { person, membership: concerned, origin })
-    else await recordNowhere(dependencies)
-    throw retryAfterSeconds === null ? new SignInRefused() : new TooManyAttempts(retryAfterSeconds)
-  }
-  await limits.signInsByAccount.reset(key)
-  if (origin.ipAddress !== null) await limits.signInsByAddress.giveBack(origin.ipAddress)
+  const { database, passwords } = dependencies
+  const { person, chosen: membership } = await requirePassword(
+    dependencies,
+    { email, password },
+    (person, memberships) => chooseMembership(person, memberships, slug),
+  )
   const { passwordHash: oldHash } = person
   const newHash = oldHash && (await passwords.renew(password, oldHash))
   return withOrganization(database, scopeOf(membership), async (transaction) => {
@@ -78,6 +68,35 @@ export async function signIn(
     )
     return signedIn
   })
+}
+
+/**
+ * Finds whose address and password these are, as an attempt to sign in: it is counted, recorded where it is refused, and
+ * takes the same time whatever was wrong. `choose` says in which of their organizations it is meant, null for another one;
+ * where it has none to say, the attempt is refused. Throws `SignInRefused`, `TooManyAttempts`.
+ */
+export async function requirePassword<Chosen extends Membership | null>(
+  dependencies: Dependencies & { origin: Origin },
+  { email, password }: { email: string; password: string },
+  choose: (person: Person, memberships: Membership[]) => Chosen | undefined,
+): Promise<{ person: Person; chosen: Chosen }> {
+  const { database, passwords, limits, origin } = dependencies
+  const key = emailKey(email)
+  if (key.length > longestEmail || password.length > longestPresentedPassword) throw new SignInRefused()
+  const retryAfterSeconds = await countSignIn(dependencies, key)
+  const person = await repository.findPerson(database, key)
+  const memberships = await repository.listMemberships(database, person?.id ?? createId('person', dependencies))
+  const chosen = person ? choose(person, memberships) : undefined
+  const right = retryAfterSeconds === null && (await passwords.verify(password, person?.passwordHash ?? null))
+  if (!right || !person || chosen === undefined) {
+    const concerned = chosen ?? memberships[0]
+    if (person && concerned) await recordRefusal(dependencies, { person, membership: concerned, origin })
+    else await recordNowhere(dependencies)
+    throw retryAfterSeconds === null ? new SignInRefused() : new TooManyAttempts(retryAfterSeconds)
+  }
+  await limits.signInsByAccount.reset(key)
+  if (origin.ipAddress !== null) await limits.signInsByAddress.giveBack(origin.ipAddress)
+  return { person, chosen }
 }
 
 /** An attempt that its address has no more of does not count for the account, so that nobody locks out many others. */
@@ -118,7 +137,7 @@ async function recordNowhere(dependencies: Dependencies): Promise<void> {
   )
 }
 
-async function beginSession(
+export async function beginSession(
   transaction: Transaction,
   dependencies: Dependencies & { origin: Origin },
   {

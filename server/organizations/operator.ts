@@ -1,6 +1,6 @@
 import { and, eq } from 'drizzle-orm'
 import { recordEvent } from '../audit/record-event.ts'
-import { members, organizations, people } from '../database/tables.ts'
+import { members, organizationDomains, organizations, people } from '../database/tables.ts'
 import { constraintOf, sqlState } from '../database/unavailable.ts'
 import { inEachOrganization, type Transaction, withOrganization } from '../database/with-organization.ts'
 import type { Dependencies } from '../dependencies.ts'
@@ -39,6 +39,8 @@ export interface OrganizationListing {
   /** The email address. */
   owner: string | null
   members: number
+  /** Of email addresses, as the operator has confirmed. */
+  domains: string[]
   createdAt: Date
 }
 
@@ -91,11 +93,83 @@ const noSuchOrganization =
 /** In the order of their names. */
 export async function listOrganizations({ database }: Dependencies): Promise<OrganizationListing[]> {
   const { rows } = await database.lookup.query<OrganizationListing>(
-    `select o.name, o.slug, o.created_at as "createdAt", max(p.email) filter (where m.role = 'OWNER') as owner, count(m.id)::int as members
+    `select o.name, o.slug, o.created_at as "createdAt", max(p.email) filter (where m.role = 'OWNER') as owner, count(m.id)::int as members,
+       array(select domain from organization_domains d where d.organization_id = o.id order by 1) as domains
      from organizations o left join members m on m.organization_id = o.id left join people p on p.id = m.person_id
      group by o.id order by o.name, o.id`,
   )
   return rows
+}
+
+/**
+ * From now on the organization's word counts for whose the addresses of the domain are: by an invitation to one of them, whoever
+ * has no password chooses it. Throws `OperatorError`.
+ */
+export async function addDomain(
+  dependencies: Dependencies,
+  { organization, domain }: { organization: string; domain: string },
+): Promise<string> {
+  refuse(domainProblem(domain))
+  const organizationId = await requireOrganization(dependencies, organization)
+  const key = domainKey(domain)
+  await naming(() =>
+    withOrganization(dependencies.database, { organizationId }, async (transaction) => {
+      await transaction.insert(organizationDomains).values({ domain: key, organizationId })
+      await recordDomain(transaction, dependencies, {
+        organizationId,
+        action: 'organization.domain_added',
+        domain: key,
+      })
+    }),
+  )
+  return key
+}
+
+/** Whoever has a password by then keeps it. Throws `OperatorError`. */
+export async function removeDomain(
+  dependencies: Dependencies,
+  { organization, domain }: { organization: string; domain: string },
+): Promise<string> {
+  const organizationId = await requireOrganization(dependencies, organization)
+  const key = domainKey(domain)
+  await withOrganization(dependencies.database, { organizationId }, async (transaction) => {
+    const removed = await transaction
+      .delete(organizationDomains)
+      .where(and(eq(organizationDomains.organizationId, organizationId), eq(organizationDomains.domain, key)))
+      .returning({ domain: organizationDomains.domain })
+    if (removed.length === 0) {
+      throw new OperatorError(
+        `${organization} has no domain ${key}. “latchkey organization list” shows those that it has.`,
+      )
+    }
+    await recordDomain(transaction, dependencies, {
+      organizationId,
+      action: 'organization.domain_removed',
+      domain: key,
+    })
+  })
+  return key
+}
+
+async function recordDomain(
+  transaction: Transaction,
+  dependencies: Dependencies,
+  {
+    organizationId,
+    action,
+    domain,
+  }: {
+    organizationId: OrganizationId
+    action: 'organization.domain_added' | 'organization.domain_removed'
+    domain: string
+  },
+): Promise<void> {
+  await recordEvent(transaction, dependencies, {
+    ...operator,
+    organizationId,
+    action,
+    target: { name: domain, id: organizationId },
+  })
 }
 
 /** Adds a person, new or known from another organization. Throws `OperatorError`. */
@@ -302,6 +376,15 @@ export function emailProblem(email: string): string | null {
     : 'An email address has the form name@example.com.'
 }
 
+const domainKey = (domain: string) => emailKey(domain)
+
+export function domainProblem(domain: string): string | null {
+  const key = domainKey(domain)
+  return /^[^\s@.]+(?:\.[^\s@.]+)+$/.test(key) && key.length <= 253 && !control.test(key)
+    ? null
+    : 'A domain is what follows the @ in an email address, such as acme.example.'
+}
+
 /** How far a database has come: without an organization, without anyone who has ever signed in, or beyond. */
 export type Usage = 'empty' | 'untouched' | 'in use'
 
@@ -333,6 +416,7 @@ const taken: Record<string, string> = {
   members_person_id_organization_id_key: 'The person is a member of this organization already.',
   members_one_owner: 'The organization has its owner already; there is exactly one.',
   people_email_unique: 'The person was added by someone else at this moment. Try again.',
+  organization_domains_pkey: 'An organization has this domain already; “latchkey organization list” shows which.',
   services_name_unique: 'Another service has this name. Choose another, or remove that one first.',
 }
 

@@ -12,6 +12,28 @@ export class OwnerProtected extends Refusal {
   }
 }
 
+export class AlreadyMember extends Refusal {
+  constructor() {
+    super(
+      'Somebody with this email address is a member of the organization already. If they are deactivated, make them active again.',
+    )
+  }
+}
+
+export class InvitationNotFound extends Refusal {
+  constructor() {
+    super(
+      'This invitation is not good, or not any more: it may have been accepted, withdrawn, replaced by a newer one, or have expired. Ask for another.',
+    )
+  }
+}
+
+export class TooManyInvitations extends Refusal {
+  constructor(most: number) {
+    super(`The organization has ${most} open invitations, as many as it may have. Withdraw one that is not needed.`)
+  }
+}
+
 export class GroupNotFound extends Refusal {
   constructor() {
     super(

@@ -115,28 +115,6 @@ export async function updateUserRow(
     .where(and(eq(members.organizationId, organizationId), eq(members.id, id)))
 }
 
-/** The person of the address, whichever organizations know them; a new one has no password. */
-export async function findOrInsertPerson(transaction: Transaction, acting: Acting, email: string): Promise<PersonId> {
-  const known = await findPersonId(transaction, email)
-  if (known) return known
-  const id = createId('person', acting)
-  await transaction.insert(people).values({ id, email }).onConflictDoNothing({ target: people.email })
-  // Another organization may have made it at this moment.
-  const made = await findPersonId(transaction, email)
-  if (!made) throw new Error('A person who was just made is gone.')
-  return made
-}
-
-/** Nobody gives them another address, nor removes them, until the transaction ends. */
-async function findPersonId(transaction: Transaction, email: string): Promise<PersonId | null> {
-  const [person] = await transaction
-    .select({ id: people.id })
-    .from(people)
-    .where(eq(people.email, email))
-    .for('key share')
-  return person?.id ?? null
-}
-
 /** Whether the person is a member of no other organization, and becomes one of none until the transaction ends. */
 async function isOnlyHere(
   transaction: Transaction,

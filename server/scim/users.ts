@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Action, recordActions } from '../audit/record-event.ts'
 import { type Transaction, withOrganization } from '../database/with-organization.ts'
+import { findOrInsertPerson } from '../identity/repository.ts'
 import { emailKey } from '../identity/service.ts'
 import { lockOrganization } from '../organizations/groups.ts'
 import { emailProblem, memberNameProblem, nameOf } from '../organizations/operator.ts'
@@ -15,7 +16,6 @@ import { invalid, notFound, ScimError } from './scim-error.ts'
 import { conflict, namingConflicts } from './uniqueness.ts'
 import {
   countUserRows,
-  findOrInsertPerson,
   findUserRow,
   giveToPerson,
   insertUserRow,

@@ -3,6 +3,7 @@ import { recordEvent } from '../audit/record-event.ts'
 import {
   idempotencyKeys,
   integrationTokens,
+  invitations,
   sessions,
   tokenSecrets,
   webhookDeliveries,
@@ -31,7 +32,7 @@ export function startRetention(dependencies: Dependencies, { retentionDays }: { 
 
 /**
  * Removes tokens that expired, and secrets that were retired, longer than the retention period ago, sessions that have
- * ended, idempotency keys older than their 24 hours, and deliveries that ended, of events of more than 30 days ago. Several
+ * ended, invitations that have expired, idempotency keys older than their 24 hours, and deliveries that ended, of events of more than 30 days ago. Several
  * instances may do it at once.
  */
 export async function purge(dependencies: Dependencies, { retentionDays }: { retentionDays: number }): Promise<void> {
@@ -57,6 +58,9 @@ async function purgeOrganization(
     await transaction
       .delete(sessions)
       .where(and(eq(sessions.organizationId, organizationId), lte(sessions.expiresAt, sql`now()`)))
+    await transaction
+      .delete(invitations)
+      .where(and(eq(invitations.organizationId, organizationId), lte(invitations.expiresAt, sql`now()`)))
     await transaction
       .delete(idempotencyKeys)
       .where(

@@ -3,9 +3,18 @@ import { crc32 } from 'node:zlib'
 import type { RandomBytes } from '../dependencies.ts'
 
 /** What a secret is for, with the letter that follows the prefix. */
-const letters = { integrationToken: 'i', accessToken: 'p', session: 's', service: 'v' } as const
+const letters = { integrationToken: 'i', accessToken: 'p', session: 's', service: 'v', invitation: 'n' } as const
 export type SecretKind = keyof typeof letters
-const kinds = new Map(Object.entries({ i: 'integrationToken', p: 'accessToken', s: 'session', v: 'service' } as const))
+const kinds = new Map<string, SecretKind>([
+  ['i', 'integrationToken'],
+  ['p', 'accessToken'],
+  ['s', 'session'],
+  ['v', 'service'],
+  ['n', 'invitation'],
+])
+
+/** What lets its bearer in. */
+export type CredentialKind = Exclude<SecretKind, 'invitation'>
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const randomCharacters = 43
@@ -74,7 +83,7 @@ export interface SecretRecord {
 }
 
 /** Told apart by its kind. */
-export type PresentedSecret = { [Kind in SecretKind]: { kind: Kind; digest: PresentedDigest } }[SecretKind]
+export type PresentedSecret = { [Kind in CredentialKind]: { kind: Kind; digest: PresentedDigest } }[CredentialKind]
 
 /** Makes secrets, and the digests under which they are known. Holds the server's keys; gives them to nobody. */
 export interface Digester {
@@ -84,8 +93,10 @@ export interface Digester {
    * creation answers with, since no secret is stored.
    */
   derive(kind: SecretKind, salt: Buffer, context: string, keyId?: string): { secret: string; record: SecretRecord }
-  /** Null for what is not a secret of this server's form. */
+  /** Null for what is not a credential of this server's form. */
   read(secret: string): PresentedSecret | null
+  /** Null for what is not an invitation's secret. */
+  readInvitation(secret: string): PresentedDigest | null
   /** `HMAC-SHA-256(server key, SHA-256(secret))`, of a SHA-256 that a service made so as not to send the secret. */
   digestOfHash(sha256: Digest): PresentedDigest
   /** A digest of any text, under the server key, that is no secret's. */
@@ -172,9 +183,10 @@ export function createDigester({
       ),
     read(secret) {
       const kind = parseSecret(prefix, secret)
-      if (!kind) return null
+      if (!kind || kind === 'invitation') return null
       return { kind, digest: kind === 'service' ? digestOfService(secret) : digestOfSecret(secret) }
     },
+    readInvitation: (secret) => (parseSecret(prefix, secret) === 'invitation' ? digestOfSecret(secret) : null),
     digestOfHash,
     digestOf: (purpose, text) => digestUnder(current, purpose, text),
     digestUnder: (keyId, purpose, text) => digestUnder(keyOf(keyId), purpose, text),
