@@ -27,8 +27,7 @@ ALTER TABLE invitations ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE organization_domains ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_organization ON invitations TO latchkey_server USING (organization_id = (SELECT current_organization_id()));
 CREATE POLICY own_organization ON organization_domains TO latchkey_server USING (organization_id = (SELECT current_organization_id()));
-GRANT SELECT, INSERT, UPDATE, DELETE ON invitations TO latchkey_server;
-GRANT SELECT, INSERT, DELETE ON organization_domains TO latchkey_server;
+GRANT SELECT, INSERT, UPDATE, DELETE ON invitations, organization_domains TO latchkey_server;
 --> statement-breakpoint
 -- Whoever presents an invitation is in no organization yet.
 CREATE POLICY every_organization ON invitations FOR SELECT TO latchkey_lookup USING (true);

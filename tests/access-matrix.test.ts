@@ -16,7 +16,7 @@ import { buildSchema } from '../server/graphql/schema.ts'
 import { createId } from '../server/identifiers.ts'
 import { signIn } from '../server/identity/service.ts'
 import { addService } from '../server/identity/services.ts'
-import { addMember } from '../server/organizations/operator.ts'
+import { addDomain, addMember } from '../server/organizations/operator.ts'
 import { openWorld, password, type TestMember, type TestOrganization, type World } from './world.ts'
 
 /**
@@ -55,6 +55,9 @@ member own                 : 401   401   ok     ok     ok     ok     403    403 
 member foreign             : 401   401   null   null   null   null   403    403  403  403  403  403  403  403
 members own                : 401   401   ok     ok     ok     ok     403    403  403  403  403  403  403  403
 members foreign            : 401   401   ok     ok     ok     ok     403    403  403  403  403  403  403  403
+invitations own            : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+invitationOffer own        : ok    ok    ok     ok     ok     ok     ok     ok   403  ok   ok   ok   ok   ok
+invitationOffer foreign    : ok    ok    ok     ok     ok     ok     ok     ok   403  ok   ok   ok   ok   ok
 groups own                 : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 sessions own               : 401   401   ok     ok     ok     ok     ok     403  403  403  403  403  403  403
 integrationTokens own      : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
@@ -100,6 +103,12 @@ setMemberRole own          : 401   401   ok     ok     403    403    403    403 
 setMemberRole foreign      : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
 setMemberActive own        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 setMemberActive foreign    : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+inviteMember own           : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+inviteMember foreign       : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+revokeInvitation own       : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
+revokeInvitation foreign   : 401   401   gone   gone   403    403    403    403  403  403  403  403  403  403
+acceptInvitation own       : ok    ok    ok     ok     ok     ok     ok     ok   403  ok   ok   ok   ok   ok
+acceptInvitation foreign   : wrong wrong wrong  wrong  wrong  wrong  wrong  wrong 403 wrong wrong wrong wrong wrong
 updateTokenPolicy own      : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 updateTokenPolicy foreign  : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
 createTokenRole own        : 401   401   ok     ok     403    403    403    403  403  403  403  403  403  403
@@ -134,6 +143,7 @@ const refusals = new Map<string, (typeof outcomes)[number]>([
   ['SessionNotFound', 'gone'],
   ['GroupNotFound', 'gone'],
   ['MemberNotFound', 'gone'],
+  ['InvitationNotFound', 'gone'],
   ['TokenRoleNotFound', 'gone'],
   ['WebhookNotFound', 'gone'],
   ['DeliveryNotFound', 'gone'],
@@ -221,6 +231,8 @@ interface Target {
   /** May be deleted. */
   victimWebhookId: string
   victimRoleId: string
+  /** May be withdrawn and accepted. */
+  invitation: { id: string; secret: string; email: string }
   /** Places in the organization's lists before which its own rows stand; null for the beginning. */
   tokensCursor: string | null
   membersCursor: string | null
@@ -279,6 +291,17 @@ const questions: Record<string, (target: Target, caller: Caller) => Question> = 
   setMemberActive: ({ bystanderId }) => ({
     variables: { input: { id: bystanderId, active: ++made % 2 === 0 } },
     shows: bystanderId,
+  }),
+  invitations: ({ invitation }) => ({ variables: {}, shows: invitation.id }),
+  invitationOffer: ({ invitation }) => ({ variables: { secret: invitation.secret }, shows: invitation.email }),
+  inviteMember: () => {
+    const email = `invited-${++made}@people.example`
+    return { variables: { input: { email, role: 'GUEST' } }, shows: email }
+  },
+  revokeInvitation: ({ invitation }) => ({ variables: { input: { id: invitation.id } }, shows: invitation.id }),
+  acceptInvitation: ({ invitation }) => ({
+    variables: { input: { secret: invitation.secret, password } },
+    shows: invitation.email,
   }),
   tokenPolicy: () => ({ variables: {}, shows: '"tokensOutside":' }),
   updateTokenPolicy: () => {
@@ -361,6 +384,7 @@ let foreignNames: string[]
 beforeAll(async () => {
   world = await openWorld()
   const { alpha, beta } = world
+  await addDomain(world.dependencies, { organization: 'alpha', domain: 'invited.example' })
   own = await prepare(alpha, 'Pipeline')
   foreign = await prepare(beta, 'Canary pipeline')
   const newest = {
@@ -439,8 +463,9 @@ describe('the matrix', { timeout: 60_000 }, () => {
       const shown = outcome !== 'ok' || row.foreign || answer.text.includes(shows)
       outcomes[caller.name] = shown ? outcome : `ok, but without ${shows}: ${answer.text}`
 
-      // A service verifies the tokens of every organization, and sees nothing else of any.
-      const sees = outcome === 'ok' && field.startsWith('Query.verifyToken') ? [] : foreignNames
+      // A service verifies the tokens of every organization, and an invitation tells whoever holds its secret whose it is.
+      const tellsOfAny = /^Query\.(verifyToken|invitationOffer)/
+      const sees = outcome === 'ok' && tellsOfAny.test(field) ? [] : foreignNames
       const leaked = sees.filter((name) => answer.text.includes(name))
       expect({ caller: caller.name, leaked }).toEqual({ caller: caller.name, leaked: [] })
 
@@ -507,7 +532,7 @@ describe('ids that the caller makes up', () => {
     expect(mutations).toHaveLength(
       rows.filter(({ field, asked }) => field.startsWith('Mutation.') && asked === 'own').length,
     )
-    for (const name of mutations.filter((mutation) => mutation !== 'Mutation.signIn')) {
+    for (const name of mutations.filter((mutation) => !/^Mutation\.(signIn|acceptInvitation)$/.test(mutation))) {
       const { variables } = questionOf({ ...rowOf(name), foreign: false }, nobody('none', 'nobody', null))
       for (const send of [
         { variables },
@@ -622,7 +647,7 @@ describe('a person in two organizations', () => {
       const { secret } = await createToken(admin, `By someone of two, ${roleId}`, roleId)
       const answers = await Promise.all(
         rows
-          .filter(({ field }) => field.startsWith('Query.'))
+          .filter(({ field }) => field.startsWith('Query.') && field !== 'Query.invitationOffer')
           .map(async (row) => {
             const { text } = await ask(row.field, questionOf(row, nobody('SUPER', email, secret)).variables, secret)
             return { asked: `${row.field}, ${row.asked}`, told: foreignNames.filter((name) => text.includes(name)) }
@@ -633,10 +658,11 @@ describe('a person in two organizations', () => {
     }
   })
 
-  /** The queries whose answers hold anything of the other organization. */
+  /** The queries whose answers hold anything of the other organization; what an invitation tells, it tells anyone. */
   async function leaksTo(credential: string): Promise<string[]> {
     const leaks: string[] = []
-    for (const row of rows.filter(({ field }) => field.startsWith('Query.'))) {
+    const queries = rows.filter(({ field }) => field.startsWith('Query.') && field !== 'Query.invitationOffer')
+    for (const row of queries) {
       const { text } = await ask(row.field, questionOf(row, nobody('SUPER', email, credential)).variables, credential)
       if (foreignNames.some((name) => text.includes(name))) leaks.push(`${row.field}, ${row.asked}`)
     }
@@ -678,6 +704,7 @@ async function prepare(organization: TestOrganization, label: string): Promise<T
       victimWebhookId,
       victimRoleId: await createRole(owner, `${label} role to delete`),
       deliveryId: delivery?.id ?? '',
+      invitation: await invite(owner, label),
       deliveriesCursor: null,
       memberId: await memberId(organization.member),
       eventId: event?.id ?? '',
@@ -702,6 +729,13 @@ async function createRole(admin: Latchkey, label: string): Promise<string> {
 async function createWebhook(admin: Latchkey, url: string): Promise<string> {
   const input = { url, eventTypes: ['TOKEN_CREATED' as const] }
   return unwrap((await admin.createWebhook({ input })).createWebhook).webhook.id
+}
+
+/** Of somebody who is new, and is known by nothing but the address. */
+async function invite(admin: Latchkey, name: string): Promise<Target['invitation']> {
+  const email = `${name.toLowerCase().replaceAll(' ', '-')}-${++made}@invited.example`
+  const { invitation, secret } = unwrap((await admin.inviteMember({ input: { email, role: 'GUEST' } })).inviteMember)
+  return { id: invitation.id, secret, email }
 }
 
 async function memberId({ email }: { email: string }): Promise<string> {
@@ -948,6 +982,10 @@ async function restore(field: string, { renew }: Caller): Promise<Fingerprint> {
   if (field === 'Mutation.deleteTokenRole') {
     const owner = world.as(callers.find(({ name }) => name === 'OWNER by session')?.credential ?? '')
     own = { ...own, victimRoleId: await createRole(owner, `Role to delete ${++made}`) }
+  }
+  if (/^Mutation\.(revokeInvitation|acceptInvitation)$/.test(field)) {
+    const owner = world.as(callers.find(({ name }) => name === 'OWNER by session')?.credential ?? '')
+    own = { ...own, invitation: await invite(owner, 'Another') }
   }
   // No token of the other rows is to be refused for it.
   if (field === 'Mutation.updateTokenPolicy')

@@ -155,6 +155,9 @@ export function onRefusal(code: RefusalCode): number {
     case 'WebhookNotFound': return 17
     case 'TooManyWebhooks': return 18
     case 'DeliveryNotFound': return 19
+    case 'AlreadyMember': return 20
+    case 'InvitationNotFound': return 21
+    case 'TooManyInvitations': return 22
     default: return unreachable(code)
   }
 }

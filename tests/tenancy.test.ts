@@ -22,7 +22,7 @@ import { createId, type OrganizationId } from '../server/identifiers.ts'
 import { signIn } from '../server/identity/service.ts'
 import { createMetrics } from '../server/observability/metrics.ts'
 import { openDependencies } from '../server/open-dependencies.ts'
-import { addMember, createOrganization } from '../server/organizations/operator.ts'
+import { addDomain, addMember, createOrganization } from '../server/organizations/operator.ts'
 import { createToken, deleteToken, findToken } from '../server/tokens/service.ts'
 import { openWorld, password, type TestOrganization, type World } from './world.ts'
 
@@ -683,7 +683,7 @@ describe('minting', () => {
 })
 
 /** Rows in every table: a custom role, which no token has; a token made with an idempotency key; an access token. */
-async function prepare({ id, superAdmin, guest }: TestOrganization): Promise<Prepared> {
+async function prepare({ id, slug, superAdmin, guest }: TestOrganization): Promise<Prepared> {
   const roleId = createId('role', world.dependencies)
   await world.sql(
     `insert into token_roles (id, organization_id, label, label_key, description, permissions) values ($1, $2, 'Auditor', 'auditor', 'Reads', '{findings:read}')`,
@@ -698,6 +698,9 @@ async function prepare({ id, superAdmin, guest }: TestOrganization): Promise<Pre
     'insert into group_members (organization_id, group_id, member_id) select $1, $2, id from members where organization_id = $1',
     [id, groupId],
   )
+  await addDomain(world.dependencies, { organization: slug, domain: `${slug}.example` })
+  const invited = { email: `invited@${slug}.example`, role: 'GUEST' } as const
+  unwrap((await superAdmin.inviteMember({ input: invited })).inviteMember)
   const url = 'https://192.31.197.1/hooks'
   unwrap((await superAdmin.createWebhook({ input: { url, eventTypes: ['TOKEN_CREATED'] } })).createWebhook)
   const input = { label: 'Jenkins', roleId: 'role_ci', idempotencyKey: 'first' }
