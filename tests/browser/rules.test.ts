@@ -340,7 +340,7 @@ describe('a role of the organization’s own', () => {
     expect(visitor.complaints).toEqual([])
   })
 
-  it.each(['light', 'phone'] as const)(
+  it.each(Object.keys(appearances) as (keyof typeof appearances)[])(
     'is found among many where a token is created, and with the longest of permissions: %s',
     async (appearance) => {
       const long = `${'r'.repeat(50)}:${'a'.repeat(50)}`

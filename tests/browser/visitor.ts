@@ -20,16 +20,16 @@ export interface Visitor extends AsyncDisposable {
 
 const sizes = { desktop: { width: 1360, height: 860 }, phone: { width: 390, height: 844 } }
 
+/** How a visitor sees the console. Whatever is looked at on the desktop is looked at in the dark as well. */
 export const appearances = {
-  light: { colorScheme: 'light', viewport: sizes.desktop },
-  dark: { colorScheme: 'dark', viewport: sizes.desktop },
+  desktop: { colorScheme: 'light', viewport: sizes.desktop },
   phone: { colorScheme: 'light', viewport: sizes.phone },
 } as const satisfies Record<string, BrowserContextOptions>
 
 export async function openVisitor(
   browser: Browser,
   url: string,
-  appearance: keyof typeof appearances = 'light',
+  appearance: keyof typeof appearances = 'desktop',
 ): Promise<Visitor> {
   const context = await browser.newContext({
     ...appearances[appearance],
@@ -56,7 +56,15 @@ export async function openVisitor(
     )
       complaints.push(`It asked ${request.url()}.`)
   })
+  async function see(colorScheme: 'light' | 'dark'): Promise<void> {
+    await page.emulateMedia({ colorScheme })
+    await page.locator(`[data-mantine-color-scheme=${colorScheme}]`).waitFor({ state: 'attached' })
+  }
   let steps = 0
+  async function take(directory: string, step: string): Promise<void> {
+    await mkdir(`${pictures}${directory}`, { recursive: true })
+    await page.screenshot({ path: `${pictures}${directory}/${String(steps).padStart(2, '0')}-${step}.png` })
+  }
   return {
     page,
     complaints,
@@ -67,19 +75,24 @@ export async function openVisitor(
     },
     async look(step) {
       await page.evaluate(() => document.fonts.ready)
-      await mkdir(`${pictures}${appearance}`, { recursive: true })
       steps++
-      await page.screenshot({ path: `${pictures}${appearance}/${String(steps).padStart(2, '0')}-${step}.png` })
+      await take(appearance, step)
       expect({ step, found: await findBarriers(page) }).toEqual({ step, found: [] })
+      if (appearance === 'phone') return
+      await see('dark')
+      await take('dark', step)
+      expect({ step, found: await findBarriers(page, ['color-contrast']) }).toEqual({ step, found: [] })
+      await see('light')
     },
     [Symbol.asyncDispose]: () => context.close(),
   }
 }
 
-/** What axe-core finds, in its words: all its rules, good practice included. */
-export async function findBarriers(page: Page): Promise<string[]> {
+/** What axe-core finds, in its words: by all its rules, good practice included, unless some are named. */
+export async function findBarriers(page: Page, rules: string[] | null = null): Promise<string[]> {
   await page.evaluate(axe.source)
-  const { violations } = await page.evaluate<AxeResults>("axe.run(document, { resultTypes: ['violations'] })")
+  const options = JSON.stringify({ resultTypes: ['violations'], ...(rules && { runOnly: rules }) })
+  const { violations } = await page.evaluate<AxeResults>(`axe.run(document, ${options})`)
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ target, failureSummary }) => `${id} at ${target.join(' ')}: ${failureSummary}`),
   )
