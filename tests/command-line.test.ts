@@ -132,6 +132,8 @@ const commands: Record<string, RegExp> = {
   migrate: /prints what was applied/,
   'organization create': /Makes an organization and its one owner/,
   'organization list': /Lists every organization/,
+  'organization add-domain': /every email address of the domain is the organization’s to give/,
+  'organization remove-domain': /with a password that its person has already/,
   'member add': /Adds a person, new or known from another organization/,
   'member list': /Lists the members of an organization/,
   'member set-password': /Sets a new password for a person/,
@@ -231,6 +233,8 @@ describe('a call that is not understood', () => {
       ['member', 'add', '--organization', 'a', '--email', 'a@a.example', '--role', 'OWNER'],
       'has its one owner already',
     ],
+    [['organization', 'add-domain', '--organization', 'a'], '--domain is missing'],
+    [['organization', 'add-domain', '--organization', 'a', '--domain', 'a@a.example'], 'such as acme.example'],
     [['member', 'list'], '--organization is missing'],
     [['member', 'set-password'], '--email is missing'],
     [['member', 'deactivate', '--organization', 'a'], '--email is missing'],
@@ -363,16 +367,42 @@ describe('organization', () => {
     expect(rows).toHaveLength(0)
   })
 
+  it('has the domains that are confirmed, each of one organization alone, and its log says so', async () => {
+    const call = (command: string, organization: string, domain: string) =>
+      called(['organization', command, '--organization', organization, '--domain', domain])
+    const added = await call('add-domain', 'gx', ' GLOBEX.example')
+    expect(added).toMatchObject({ code: 0, stderr: '' })
+    expect(added.stdout).toContain('globex.example is a domain of gx.')
+    const having = (...domains: string[]) => expect.objectContaining({ slug: 'gx', domains })
+    expect(await latchkeyJson(['organization', 'list'])).toContainEqual(having('globex.example'))
+    for (const organization of ['gx', 'acme-robots']) {
+      const taken = await call('add-domain', organization, 'globex.example')
+      expect(taken).toMatchObject({ code: 1, stdout: '' })
+      expect(taken.stderr).toContain('has this domain already')
+    }
+    const foreign = await call('remove-domain', 'acme-robots', 'globex.example')
+    expect(foreign).toMatchObject({ code: 1, stdout: '' })
+    expect(foreign.stderr).toContain('acme-robots has no domain globex.example')
+    expect((await call('add-domain', 'nowhere', 'nowhere.example')).stderr).toContain('no organization with this slug')
+    expect(await call('remove-domain', 'gx', 'Globex.Example')).toMatchObject({ code: 0, stderr: '' })
+    expect(await latchkeyJson(['organization', 'list'])).toContainEqual(having())
+    expect((await eventsOf('gx')).slice(-2)).toEqual([
+      'operator organization.domain_added globex.example',
+      'operator organization.domain_removed globex.example',
+    ])
+  })
+
   it('is listed, in a table and as JSON', async () => {
     const ran = await latchkey(['organization', 'list'])
     expect(ran).toMatchObject({ code: 0, stderr: '' })
-    expect(ran.stdout).toMatch(/^NAME +SLUG +OWNER +MEMBERS +CREATED\n/)
+    expect(ran.stdout).toMatch(/^NAME +SLUG +OWNER +MEMBERS +DOMAINS +CREATED\n/)
     expect(ran.stdout).toMatch(/^Acme Robots +acme-robots +ada@acme\.example +1 +20\d\d-\d\d-\d\d \d\d:\d\d UTC$/m)
     expect(await latchkeyJson(['organization', 'list'])).toContainEqual({
       name: 'Globex',
       slug: 'gx',
       owner: 'hank@globex.example',
       members: 1,
+      domains: [],
       createdAt: expect.stringMatching(/^20.*Z$/),
     })
   })

@@ -119,7 +119,7 @@ describe('requests', () => {
     }
     await made(0)
     const before = [...(await readSeries(world.dependencies.metrics)).keys()]
-    for (let nth = 1; nth <= 1_000; nth += 10) {
+    for (let nth = 1; nth <= 100; nth += 10) {
       await Promise.all(Array.from({ length: 10 }, (_, more) => made(nth + more)))
     }
     const after = await readSeries(world.dependencies.metrics)
@@ -129,8 +129,8 @@ describe('requests', () => {
     expect(fresh.filter((series) => !ofLoad.test(series))).toEqual([])
     expect([...after.keys()].join('\n')).not.toContain('made_up')
     expect(fresh.length).toBeLessThan(20)
-    expect(after.get('latchkey_http_request_duration_seconds_count{operation="other"}')).toBeGreaterThan(1_000)
-  }, 120_000)
+    expect(after.get('latchkey_http_request_duration_seconds_count{operation="other"}')).toBeGreaterThan(100)
+  })
 })
 
 describe('verifications', () => {

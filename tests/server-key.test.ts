@@ -13,7 +13,7 @@ import { type KeyUse, readKeyUse } from '../server/identity/key-use.ts'
 import { authenticate } from '../server/identity/principal.ts'
 import { signIn } from '../server/identity/service.ts'
 import { openDependencies } from '../server/open-dependencies.ts'
-import { addMember } from '../server/organizations/operator.ts'
+import { addDomain, addMember } from '../server/organizations/operator.ts'
 import { serverKey as oldKey, openWorld, password, serve, type World } from './world.ts'
 
 const newKey = 'the key that takes the place of the one before'
@@ -201,6 +201,14 @@ describe('the server key', () => {
     expect(retried.secret).toBe(fresh.secret)
   })
 
+  it('leaves an invitation good that was made under the one before', async () => {
+    await addDomain(world.dependencies, { organization: 'alpha', domain: 'alpha.example' })
+    const input = { email: 'invited@alpha.example', role: 'GUEST' } as const
+    const { secret } = unwrap((await world.alpha.superAdmin.inviteMember({ input })).inviteMember)
+    const { acceptInvitation } = await createClient({ url: both.url }).acceptInvitation({ input: { secret, password } })
+    expect(unwrap(acceptInvitation).viewer.member.email).toBe(input.email)
+  })
+
   it('goes on with the chains of the audit log, which are verified with both keys and with no fewer', async () => {
     const { problems, events } = await verifyChain(both.dependencies, world.alpha.id)
     expect([problems, events > 10]).toEqual([[], true])
@@ -333,6 +341,7 @@ describe('latchkey secret status', () => {
       sessions: await count('sessions', `key_id = '${keyId}'`),
       services: await count('services', `key_id = '${keyId}'`),
       webhooks: await count('webhooks', `key_id = '${keyId}'`),
+      invitations: await count('invitations', `key_id = '${keyId}'`),
       passwords: await count('people', `password_hash like '${keyId}$%'`),
     })
     const [ofOld, ofNew] = [await under(oldId), await under(newId)]
