@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
@@ -12,6 +14,9 @@ const dockerfile = read('Dockerfile')
 const balancer = read('deploy/haproxy.cfg')
 const balancerSettings = new Set([...balancer.matchAll(/"\$\{(\w+)\}"/g)].map(([, name = '']) => name))
 const stopSeconds = 10
+/** Where it is not installed, its own test is left out: those that count are run where it is. */
+const isHelmHere =
+  process.env.CI !== undefined || (process.env.PATH ?? '').split(delimiter).some((one) => existsSync(join(one, 'helm')))
 
 describe('the Dockerfile', () => {
   const instructions = dockerfile.replaceAll('\\\n', ' ').split('\n')
@@ -203,6 +208,35 @@ describe('the Helm chart', () => {
     expect(Number(more)).toBeGreaterThan(stopSeconds)
     const [, user] = /^USER (\d+):/m.exec(dockerfile) ?? []
     expect(text).toContain(`runAsUser: ${user}\n`)
+  })
+
+  it.runIf(isHelmHere)('is linted by Helm, and renders what the page shows, everything switched on', async () => {
+    const { blocks } = await readPage(new URL('docs/deployment.md', root))
+    const shown = blocks.find(({ text }) => text.includes('existingSecret:'))?.text ?? ''
+    const everything = [
+      'autoscaling.enabled=true',
+      'networkPolicy.enabled=true',
+      'podDisruptionBudget.maxUnavailable=1',
+    ]
+    const given = ['--values', '-', ...everything.flatMap((value) => ['--set', value])]
+    const helm = (...words: string[]) =>
+      execFileSync('helm', [...words, ...given], { cwd: root, input: shown, encoding: 'utf8' })
+    expect(helm('lint', '--strict', chart)).toContain('1 chart(s) linted, 0 chart(s) failed')
+    const made = z.looseObject({ kind: z.string(), metadata: z.looseObject({ name: z.string() }) })
+    const objects = helm('template', 'latchkey', chart)
+      .split(/^---$/m)
+      .flatMap((text) => (/^\w/m.test(text) ? [made.parse(parse(text))] : []))
+    expect(objects.map(({ kind }) => kind).sort()).toEqual([
+      ...['Deployment', 'HorizontalPodAutoscaler', 'Ingress', 'NetworkPolicy', 'PodDisruptionBudget'],
+      ...['Service', 'ServiceAccount'],
+    ])
+    expect(JSON.stringify(objects.find(({ kind }) => kind === 'Deployment'))).toContain(
+      '{"name":"LOG_LEVEL","value":"warn"}',
+    )
+    // Without what it needs, it says so.
+    expect(() => execFileSync('helm', ['template', 'latchkey', chart], { cwd: root, stdio: 'pipe' })).toThrow(
+      /Set publicUrl to where browsers reach Latchkey/,
+    )
   })
 
   it('opens and closes every block of its templates', () => {
