@@ -179,6 +179,9 @@ const fates: readonly [Fate, number][] = [
   ['purged', 2],
 ]
 
+/** Of its members' addresses. */
+export const domainOf = (slug: string) => `${slug}.example`
+
 /** Pure but for its sources. Every instant lies between a year ago and `now`, save for what is yet to expire. */
 export function tellStory({ slug, seed, now, randomBytes, issueSecret }: StorySources): DemoStory {
   const random = createRandom(seed)
@@ -239,7 +242,7 @@ export function tellStory({ slug, seed, now, randomBytes, issueSecret }: StorySo
     const member: DemoMember = {
       id: id('member', joinedAt),
       name,
-      email: `${plain}@${slug}.example`,
+      email: `${plain}@${domainOf(slug)}`,
       role,
       createdAt: joinedAt,
       accessToken: null,

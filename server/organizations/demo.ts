@@ -4,6 +4,7 @@ import {
   accessTokens,
   integrationTokens,
   members,
+  organizationDomains,
   organizations,
   people,
   tokenSecrets,
@@ -14,7 +15,7 @@ import type { Dependencies } from '../dependencies.ts'
 import { createId, type PersonId } from '../identifiers.ts'
 import { labelKey, searchText } from '../tokens/token-input.ts'
 import { generatePassword } from './bootstrap.ts'
-import { type DemoMember, type DemoStory, tellStory } from './demo-story.ts'
+import { type DemoMember, type DemoStory, domainOf, tellStory } from './demo-story.ts'
 import { naming, OperatorError, slugProblem } from './operator.ts'
 
 export interface Demo {
@@ -74,6 +75,11 @@ async function insertStory(
 ): Promise<void> {
   const organizationId = organization.id
   await transaction.insert(organizations).values(organization)
+  // So that whoever is invited at one of its addresses can be tried as well.
+  await transaction
+    .insert(organizationDomains)
+    .values({ organizationId, domain: domainOf(organization.slug) })
+    .onConflictDoNothing()
   const personIds = await insertPeople(transaction, dependencies, cast, passwordHash)
   await transaction.insert(members).values(
     cast.map(({ id, name, email, role, createdAt }) => ({
