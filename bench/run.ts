@@ -1,6 +1,7 @@
 /** `npm run bench [name …]`: the named benchmarks, or all of them, one after the other. */
 const benchmarks: Record<string, () => Promise<unknown>> = {
   console: () => import('./console.ts').then(({ measureConsole }) => measureConsole()),
+  storage: () => import('./storage.ts').then(({ measureStorage }) => measureStorage()),
   'token-list': () => import('./token-list.ts').then(({ measureTokenList }) => measureTokenList()),
   verification: () => import('./verification.ts').then(({ measureVerification }) => measureVerification()),
 }
