@@ -34,7 +34,7 @@ export const tables: { select: (asked: (table: string) => string) => string }[] 
       select 1, asked.n, s.id, s.organization_id, p.email, m.role, null, m.id, m.person_id,
         ${milliseconds('s.created_at')}, null, null, m.active, false, ${usedRecently('s.last_used_at')}
       from ${asked('access_tokens')}
-      join members m on m.id = s.member_id
+      join members m on m.organization_id = s.organization_id and m.id = s.member_id
       join people p on p.id = m.person_id`,
   },
   {

@@ -95,7 +95,7 @@ export async function setMemberRole(
   }
   return changing(acting, memberId, async (transaction, member) => {
     if (member.role === role) return
-    await transaction.update(members).set({ role, roleFromGroups: false }).where(eq(members.id, member.id))
+    await transaction.update(members).set({ role, roleFromGroups: false }).where(own(acting, member))
     await recordAction(transaction, acting, 'member.role_changed', { name: member.email, id: member.id })
   })
 }
@@ -111,11 +111,14 @@ export async function setMemberActive(
 ): Promise<Member> {
   return changing(acting, memberId, async (transaction, member) => {
     if (member.active === active) return
-    await transaction.update(members).set({ active }).where(eq(members.id, member.id))
+    await transaction.update(members).set({ active }).where(own(acting, member))
     const action = active ? 'member.activated' : 'member.deactivated'
     await recordAction(transaction, acting, action, { name: member.email, id: member.id })
   })
 }
+
+const own = ({ principal }: Acting, { id }: Member) =>
+  and(eq(members.organizationId, principal.organizationId), eq(members.id, id))
 
 /** In turn with identity providers, who may change the same member. The owner is changed by nobody. */
 async function changing(

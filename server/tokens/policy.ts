@@ -1,13 +1,12 @@
 import { and, eq, gt, isNull, or, type SQL, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import { recordAction } from '../audit/record-event.ts'
-import { integrationTokens, organizations, tokenSecrets } from '../database/tables.ts'
+import { organizations, tokenSecrets } from '../database/tables.ts'
 import { type Transaction, withOrganization } from '../database/with-organization.ts'
 import type { Acting } from '../dependencies.ts'
 import type { OrganizationId } from '../identifiers.ts'
 import { lockOrganization } from '../organizations/groups.ts'
 import { InvalidInput } from '../refusal.ts'
-import { currentSecretOfToken } from './repository.ts'
 import { readInput } from './token-input.ts'
 
 /** What an organization asks of its tokens' expiry. */
@@ -128,19 +127,19 @@ const inDays = (number: number) => (number === 1 ? 'a day' : `${number} days`)
 export async function countOutside({ database, principal }: Acting, policy: TokenPolicy): Promise<number> {
   const { longestLifetimeDays, expiryRequired } = policy
   const { organizationId } = principal
+  const { tokenExpiresAt, createdAt, acceptedUntil } = tokenSecrets
   const outside: (SQL | undefined)[] = []
-  if (expiryRequired || longestLifetimeDays !== null) outside.push(isNull(integrationTokens.expiresAt))
+  if (expiryRequired || longestLifetimeDays !== null) outside.push(isNull(tokenExpiresAt))
   if (longestLifetimeDays !== null) {
-    const latest = sql`${tokenSecrets.createdAt} + ${longestLifetimeDays} * interval '1 day'`
-    outside.push(and(gt(integrationTokens.expiresAt, sql`now()`), gt(integrationTokens.expiresAt, latest)))
+    const latest = sql`${createdAt} + ${longestLifetimeDays} * interval '1 day'`
+    outside.push(and(gt(tokenExpiresAt, sql`now()`), gt(tokenExpiresAt, latest)))
   }
   if (outside.length === 0) return 0
   return withOrganization(database, principal, async (transaction) => {
     const found = transaction
-      .select({ id: integrationTokens.id })
-      .from(integrationTokens)
-      .innerJoin(tokenSecrets, currentSecretOfToken)
-      .where(and(eq(integrationTokens.organizationId, organizationId), or(...outside)))
+      .select({ tokenId: tokenSecrets.tokenId })
+      .from(tokenSecrets)
+      .where(and(eq(tokenSecrets.organizationId, organizationId), isNull(acceptedUntil), or(...outside)))
       .limit(mostCounted)
       .as('found')
     return transaction.$count(found)

@@ -60,7 +60,13 @@ function selectTokens(transaction: Transaction) {
     .from(integrationTokens)
     .innerJoin(tokenRoles, eq(tokenRoles.id, integrationTokens.roleId))
     .innerJoin(tokenUses, usesOfToken)
-    .leftJoin(members, eq(members.id, integrationTokens.createdByMemberId))
+    .leftJoin(
+      members,
+      and(
+        eq(members.organizationId, integrationTokens.organizationId),
+        eq(members.id, integrationTokens.createdByMemberId),
+      ),
+    )
     .leftJoin(people, eq(people.id, members.personId))
 }
 
@@ -136,16 +142,13 @@ async function withSecrets(
 
 const acceptedSecret = or(isNull(tokenSecrets.acceptedUntil), gt(tokenSecrets.acceptedUntil, sql`now()`))
 
-export const currentSecretOfToken = and(
-  eq(tokenSecrets.organizationId, integrationTokens.organizationId),
-  eq(tokenSecrets.tokenId, integrationTokens.id),
-  isNull(tokenSecrets.acceptedUntil),
-)
-
 const ownToken = (organizationId: OrganizationId, tokenId: string) =>
   and(eq(integrationTokens.organizationId, organizationId), eq(integrationTokens.id, sql`${tokenId}`))
 
-/** What the change of a token starts from. Whoever else would change it waits until the transaction ends. */
+/**
+ * What the change of a token starts from. Whoever else would change it waits until the transaction ends. The lock comes
+ * first, in a statement of the token alone, so that what is read after it is what the last change left, wherever it is.
+ */
 export async function lockToken(
   transaction: Transaction,
   { organizationId, tokenId }: { organizationId: OrganizationId; tokenId: string },
@@ -158,14 +161,30 @@ export async function lockToken(
       expiresAt: integrationTokens.expiresAt,
       enabled: integrationTokens.enabled,
       now: sql<Date>`now()`.mapWith(integrationTokens.createdAt),
-      /** When its current secret was made. */
-      madeAt: tokenSecrets.createdAt,
     })
     .from(integrationTokens)
-    .innerJoin(tokenSecrets, currentSecretOfToken)
     .where(ownToken(organizationId, tokenId))
-    .for('update', { of: integrationTokens })
+    .for('update')
   return token ?? null
+}
+
+/** When the token's current secret was made. */
+export async function readMadeAt(
+  transaction: Transaction,
+  { organizationId, tokenId }: { organizationId: OrganizationId; tokenId: TokenId },
+): Promise<Date> {
+  const [secret] = await transaction
+    .select({ madeAt: tokenSecrets.createdAt })
+    .from(tokenSecrets)
+    .where(
+      and(
+        eq(tokenSecrets.organizationId, organizationId),
+        eq(tokenSecrets.tokenId, tokenId),
+        isNull(tokenSecrets.acceptedUntil),
+      ),
+    )
+  if (!secret) throw new Error('A token has no current secret.')
+  return secret.madeAt
 }
 
 export interface NewToken {
@@ -320,11 +339,12 @@ export async function markRetiredUse(
 ): Promise<{ hint: string } | null> {
   const { rows } = await transaction.execute<{ hint: string; due: boolean }>(sql`
     with before as (
-      select digest, coalesce(last_used_at <= greatest(accepted_until, now() - interval '1 hour'), true) as due
+      select coalesce(last_used_at <= greatest(accepted_until, now() - interval '1 hour'), true) as due
       from token_secrets where digest = ${digest} and organization_id = ${organizationId} for update
     )
-    update token_secrets set last_used_at = now() from before where token_secrets.digest = before.digest
-    returning token_secrets.hint, before.due`)
+    update token_secrets set last_used_at = now() from before
+    where digest = ${digest} and organization_id = ${organizationId}
+    returning hint, due`)
   await transaction
     .update(tokenUses)
     .set({ retiredSecretLastUsedAt: sql`now()` })
@@ -351,7 +371,7 @@ export async function claimIdempotencyKey(
     .values(record)
     .onConflictDoUpdate({
       target: idempotencyKeys.digest,
-      set: { ...record, createdAt: sql`now()` },
+      set: { inputDigest: record.inputDigest, salt: record.salt, tokenId: record.tokenId, createdAt: sql`now()` },
       setWhere: sql`${idempotencyKeys.createdAt} <= now() - interval '24 hours'`,
     })
     .returning({ digest: idempotencyKeys.digest })

@@ -175,8 +175,10 @@ export async function updateToken(
       enabled: change.enabled ?? before.enabled,
     }
     const target = { name: after.label, id: before.id }
-    if (after.expiresAt?.getTime() !== before.expiresAt?.getTime())
-      requireAllowed(await readPolicy(transaction, principal), { ...after, madeAt: before.madeAt })
+    if (after.expiresAt?.getTime() !== before.expiresAt?.getTime()) {
+      const madeAt = await repository.readMadeAt(transaction, { organizationId, tokenId: before.id })
+      requireAllowed(await readPolicy(transaction, principal), { ...after, madeAt })
+    }
     const described =
       after.label !== before.label ||
       after.description !== before.description ||

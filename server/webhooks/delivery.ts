@@ -129,18 +129,19 @@ async function claim(
 ): Promise<Claimed[]> {
   return withOrganization(database, { organizationId }, async (transaction) => {
     const { rows } = await transaction.execute<Claimed>(sql`
+      with due as materialized (
+        select id from webhook_deliveries due
+        where organization_id = ${organizationId} and status = 'PENDING' and due_at <= now() and not exists (
+          select from webhook_deliveries earlier
+          where earlier.organization_id = due.organization_id and earlier.webhook_id = due.webhook_id
+            and earlier.token_id = due.token_id and earlier.sequence < due.sequence and earlier.status = 'PENDING'
+        )
+        order by sequence limit ${most} for update skip locked
+      )
       update webhook_deliveries claimed
       set due_at = now() + ${leaseSeconds} * interval '1 second', attempts = claimed.attempts + 1
-      from webhooks
-      where claimed.id in (
-          select id from webhook_deliveries due
-          where organization_id = ${organizationId} and status = 'PENDING' and due_at <= now() and not exists (
-            select from webhook_deliveries earlier
-            where earlier.organization_id = due.organization_id and earlier.webhook_id = due.webhook_id
-              and earlier.token_id = due.token_id and earlier.sequence < due.sequence and earlier.status = 'PENDING'
-          )
-          order by sequence limit ${most} for update skip locked
-        )
+      from due, webhooks
+      where claimed.organization_id = ${organizationId} and claimed.id = due.id
         and webhooks.organization_id = claimed.organization_id and webhooks.id = claimed.webhook_id
       returning claimed.id, claimed.webhook_id as "webhookId", claimed.event_id as "eventId", claimed.token_id as "tokenId",
         claimed.payload, claimed.attempts as attempt, webhooks.url, webhooks.secret, webhooks.key_id as "keyId", now() as at,
