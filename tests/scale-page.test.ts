@@ -130,7 +130,14 @@ describe('the names in docs/scale.md', () => {
       .concat('server/tokens/invalidation.ts', 'server/database/with-organization.ts')
       .map((file) => readFileSync(new URL(file, root), 'utf8'))
       .join()
-    for (const name of ['lockToken', 'createCredentialLookup', 'askEachServer', 'openListener', 'withOrganization']) {
+    for (const name of [
+      'lockToken',
+      'moveSecret',
+      'createCredentialLookup',
+      'askEachServer',
+      'openListener',
+      'withOrganization',
+    ]) {
       expect(page.text).toContain(`\`${name}\``)
       expect(code).toContain(`function ${name}`)
     }

@@ -4,9 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase } from '../server/database/pool.ts'
 import { createCredentialLookup, type LookupPool } from '../server/identity/credential-lookup.ts'
 import { createMetrics } from '../server/observability/metrics.ts'
+import { openDependencies } from '../server/open-dependencies.ts'
 import type { PresentedDigest } from '../server/tokens/secret.ts'
 import { askEachServer, type SecondServer, splitDigests } from './split-database.ts'
-import { createDatabase, openWorld, serve, type World } from './world.ts'
+import { createDatabase, openWorld, serve, serverKey, type World } from './world.ts'
 
 /** One instance finds secrets through the first server, the other asks each server for its own part. */
 let world: World
@@ -242,5 +243,35 @@ describe('a token whose secrets are on another server than itself', () => {
       [tokens.map(({ id }) => id)],
     )
     expect(used.length).toBe(tokens.length)
+  })
+
+  it('comes to be on the server of its new digest when the server key is changed, and is accepted all along', async () => {
+    const tokens = await createMany(8)
+    const rotated = await openDependencies({
+      databaseUrl: world.databaseUrl,
+      databaseConnections: 8,
+      serverKey: 'the next server key of the tests which is long enough',
+      formerServerKeys: [serverKey],
+      tokenPrefix: 'lk',
+      passwordCost: 4,
+      log: world.dependencies.log,
+    })
+    const instances = [await serve(rotated), await serve({ ...rotated, credentials: lookUpBy(split) })]
+    const accepted = ({ secret }: { secret: string }) =>
+      Promise.all(instances.map(async ({ url }) => (await world.introspect(secret, { url })).active))
+    for (const token of tokens) expect(await accepted(token)).toEqual([true, true])
+    await rotated.lastUse.flush()
+    const newServerOf = ({ secret }: { secret: string }) =>
+      (rotated.digester.read(secret)?.digest.charCodeAt(0) ?? 0) < 0x80 ? 0 : 1
+    const due = [0, 1].map((server) => tokens.filter((token) => newServerOf(token) === server).length)
+    expect(await countSecrets(tokens.map(({ id }) => id))).toEqual(due)
+    const [moved] = await world.sql<{ keys: string[] }>(
+      'select array_agg(distinct key_id) as keys from token_secrets where token_id = any($1)',
+      [tokens.map(({ id }) => id)],
+    )
+    expect(moved?.keys).toEqual([rotated.digester.keyId])
+    for (const token of tokens) expect(await accepted(token)).toEqual([true, true])
+    for (const { close } of instances) await close()
+    await rotated.close()
   })
 })

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { verifyChain } from '../server/audit/verify-chain.ts'
 import { readNetworks } from '../server/http/client-address.ts'
 import { readKeyUse } from '../server/identity/key-use.ts'
+import { openDependencies } from '../server/open-dependencies.ts'
 import { addMember } from '../server/organizations/operator.ts'
 import { purge } from '../server/tokens/retention.ts'
 import { startDeliveries } from '../server/webhooks/delivery.ts'
@@ -13,7 +14,7 @@ import { tellExpiries } from '../server/webhooks/expiry.ts'
 import { codes, readPage } from './markdown.ts'
 import { openReceiver, type Receiver } from './receiver.ts'
 import { provisioner, urns } from './scim.ts'
-import { openWorld, password, type World } from './world.ts'
+import { openWorld, password, serve, serverKey, type World } from './world.ts'
 
 /**
  * What may ask across organizations, and why. Everything else is one organization's: an engine that spreads tables by their
@@ -232,6 +233,26 @@ async function exercise(world: World, { url }: Receiver): Promise<void> {
   await purge(dependencies, { retentionDays: 0 })
   await verifyChain(dependencies, alpha.id)
   await readKeyUse(dependencies)
+  // One that was not used yet: whatever was within the minute is taken up later.
+  const unused = unwrap((await owner.createToken({ input: { label: 'Unused', roleId: 'role_ci' } })).createToken)
+  await useNextServerKey(world, unused.secret)
+}
+
+/** What is used under a former server key is taken up by the next. From here on, the world has the wrong one. */
+async function useNextServerKey(world: World, secret: string): Promise<void> {
+  const rotated = await openDependencies({
+    databaseUrl: world.databaseUrl,
+    databaseConnections: 8,
+    serverKey: 'the next server key of the tests which is long enough',
+    formerServerKeys: [serverKey],
+    tokenPrefix: 'lk',
+    passwordCost: 4,
+    log: world.dependencies.log,
+  })
+  const { url, close } = await serve(rotated)
+  expect(await world.introspect(secret, { url })).toMatchObject({ active: true })
+  await close()
+  await rotated.close()
 }
 
 const root = new URL('../', import.meta.url)

@@ -6,7 +6,7 @@ import type { Database } from '../database/pool.ts'
 import { withOrganization } from '../database/with-organization.ts'
 import type { Clock, RandomBytes } from '../dependencies.ts'
 import type { Metrics } from '../observability/metrics.ts'
-import { markRetiredUse } from '../tokens/repository.ts'
+import { markRetiredUse, moveSecret } from '../tokens/repository.ts'
 import { type Digest, type Digester, digestBytes } from '../tokens/secret.ts'
 import type { Credential, IntegrationTokenCredential } from './credential.ts'
 
@@ -100,21 +100,25 @@ export function createLastUse(dependencies: {
       .slice(0, mostTakenUpAtOnce)
       .sort((a, b) => (a.digest < b.digest ? -1 : 1))
     const { keyId } = dependencies.digester
-    const take = (credential: Credential) => {
+    const take = (credential: Exclude<Credential, IntegrationTokenCredential>) => {
       const [digest, current] = [digestBytes(credential.digest), digestBytes(credential.currentDigest)]
       return sql`update ${sql.identifier(tableOf[credential.kind])} set digest = ${current}, key_id = ${keyId} where digest = ${digest}`
     }
-    const byOrganization = Map.groupBy(former, (one) => (one.kind === 'service' ? null : one.organizationId))
-    for (const [organizationId, credentials] of byOrganization) {
-      if (organizationId === null) {
-        for (const credential of credentials) await drizzle(database.server).execute(take(credential))
-      } else {
-        await withOrganization(database, { organizationId }, async (transaction) => {
-          for (const credential of credentials) {
+    for (const credential of former) {
+      if (credential.kind === 'service') await drizzle(database.server).execute(take(credential))
+    }
+    const ofOrganizations = former.filter((credential) => credential.kind !== 'service')
+    for (const [organizationId, credentials] of Map.groupBy(ofOrganizations, (one) => one.organizationId)) {
+      await withOrganization(database, { organizationId }, async (transaction) => {
+        for (const credential of credentials) {
+          if (credential.kind === 'integrationToken') {
+            const to = { digest: digestBytes(credential.currentDigest), keyId }
+            await moveSecret(transaction, { ...credential, digest: digestBytes(credential.digest) }, to)
+          } else {
             await transaction.execute(sql`${take(credential)} and organization_id = ${organizationId}`)
           }
-        })
-      }
+        }
+      })
     }
   }
 

@@ -254,6 +254,23 @@ export async function replaceSecret(
   await transaction.insert(tokenSecrets).values({ ...secret, organizationId, tokenId })
 }
 
+/**
+ * Stores the secret under another server key. It goes and comes back, since the digest is what it is laid out by: where
+ * tables are spread over machines, it may come to be on another one. Whoever would change its token waits.
+ */
+export async function moveSecret(
+  transaction: Transaction,
+  { organizationId, tokenId, digest }: { organizationId: OrganizationId; tokenId: TokenId; digest: Buffer },
+  to: { digest: Buffer; keyId: string },
+): Promise<void> {
+  if (!(await lockToken(transaction, { organizationId, tokenId }))) return
+  const [secret] = await transaction
+    .delete(tokenSecrets)
+    .where(and(eq(tokenSecrets.organizationId, organizationId), eq(tokenSecrets.digest, digest)))
+    .returning()
+  if (secret) await transaction.insert(tokenSecrets).values({ ...secret, ...to })
+}
+
 export async function isAcceptedSecret(
   transaction: Transaction,
   { organizationId, tokenId, digests }: { organizationId: OrganizationId; tokenId: TokenId; digests: Buffer[] },
