@@ -7,7 +7,7 @@ import { verifyChain } from '../server/audit/verify-chain.ts'
 import { readNetworks } from '../server/http/client-address.ts'
 import { readKeyUse } from '../server/identity/key-use.ts'
 import { openDependencies } from '../server/open-dependencies.ts'
-import { addMember } from '../server/organizations/operator.ts'
+import { addDomain, addMember, removeDomain } from '../server/organizations/operator.ts'
 import { purge } from '../server/tokens/retention.ts'
 import { startDeliveries } from '../server/webhooks/delivery.ts'
 import { tellExpiries } from '../server/webhooks/expiry.ts'
@@ -22,6 +22,7 @@ import { openWorld, password, serve, serverKey, type World } from './world.ts'
  */
 const acrossOrganizations = [
   { what: /\) asked\(n\)/, why: 'a presented credential is looked for by its digest, before anyone knows whose it is' },
+  { what: /from invitations i\s.*\bi\.digest = any/s, why: 'an invitation is looked for by its digest, likewise' },
   { what: /\) used\(digest, age\)/, why: 'last uses are written for many secrets at once, each by its digest' },
   { what: /^\s*update token_uses .*\bgiven\(/s, why: 'last uses are written for many tokens at once, each by its key' },
   {
@@ -175,6 +176,18 @@ async function exercise(world: World, { url }: Receiver): Promise<void> {
   unwrap((await owner.setMemberActive({ input: { id, active: false } })).setMemberActive)
   unwrap((await owner.setMemberActive({ input: { id, active: true } })).setMemberActive)
 
+  await addDomain(dependencies, { organization: alpha.slug, domain: 'alpha.example' })
+  const invite = async (email: string) =>
+    unwrap((await owner.inviteMember({ input: { email, role: 'GUEST' } })).inviteMember)
+  const invited = await invite('invited@alpha.example')
+  const accepting = { secret: invited.secret, password: `${password} of theirs` }
+  await world.stranger.invitationOffer({ secret: invited.secret })
+  unwrap((await world.stranger.acceptInvitation({ input: accepting })).acceptInvitation)
+  const { invitation } = await invite('nobody@nowhere.example')
+  await owner.invitations()
+  unwrap((await owner.revokeInvitation({ input: { id: invitation.id } })).revokeInvitation)
+  await removeDomain(dependencies, { organization: alpha.slug, domain: 'alpha.example' })
+
   const scim = await provisioner(world, alpha)
   const user = await scim.user({ userName: 'new@alpha.example', externalId: '7', displayName: 'New' })
   const group = await scim.group({ displayName: 'Admins', externalId: '8', members: [{ value: user }] })
@@ -270,7 +283,9 @@ describe('the statements of an instance', () => {
   const ofOrganizations = new Set([
     ...layout.organization,
     ...layout.digest,
+    'organization_domains',
     'members',
+    'invitations',
     'groups',
     'group_members',
     'sessions',
