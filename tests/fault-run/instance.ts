@@ -20,7 +20,8 @@ export interface Instance {
   errors(): string[]
 }
 
-export async function openInstance(environment: Record<string, string>): Promise<Instance> {
+/** Of this version, unless the directory of another one is given. */
+export async function openInstance(environment: Record<string, string>, directory = checkout): Promise<Instance> {
   const port = await findFreePort()
   let child: ChildProcess | null = null
   let ended: Promise<unknown> = Promise.resolve()
@@ -36,7 +37,7 @@ export async function openInstance(environment: Record<string, string>): Promise
     async start() {
       let output = ''
       const starting = spawn(process.execPath, ['server/main.ts'], {
-        cwd: checkout,
+        cwd: directory,
         env: { PATH: process.env.PATH ?? '', PORT: String(port), LOG_LEVEL: 'error', ...environment },
         stdio: ['ignore', 'pipe', 'pipe'],
       })
@@ -65,13 +66,14 @@ export async function openInstance(environment: Record<string, string>): Promise
   }
 }
 
-/** What the command line says, and how it ends. */
+/** What the command line says, and how it ends. Of this version, unless the directory of another one is given. */
 export async function runLatchkey(
   words: readonly string[],
   environment: Record<string, string>,
+  directory = checkout,
 ): Promise<{ code: number | null; output: string }> {
   const child = spawn(process.execPath, ['server/cli.ts', ...words], {
-    cwd: checkout,
+    cwd: directory,
     env: { PATH: process.env.PATH ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
