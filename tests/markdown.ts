@@ -13,10 +13,13 @@ export interface Page {
 
 export async function readPage(file: URL): Promise<Page> {
   const text = await readFile(file, 'utf8')
-  const blocks = [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```/gm)].map(([, language = '', code = '']) => ({
-    language,
-    text: code,
-  }))
+  // In a list they are indented.
+  const blocks = [...text.matchAll(/^( *)```(\w+)\n([\s\S]*?)^\1```/gm)].map(
+    ([, indentation = '', language = '', code = '']) => ({
+      language,
+      text: code.replaceAll(new RegExp(`^${indentation}`, 'gm'), ''),
+    }),
+  )
   return {
     text,
     blocks,

@@ -35,9 +35,9 @@ export interface OwnPostgres extends AsyncDisposable {
 const startingMilliseconds = 60_000
 const pollMilliseconds = 30
 
-/** Leaves nothing behind, and nothing running. */
-export async function openOwnPostgres(): Promise<OwnPostgres> {
-  const directory = await mkdtemp(join(tmpdir(), 'latchkey-own-postgres-'))
+/** On data of its own, or on what is in a directory that is given. Leaves nothing behind, and nothing running. */
+export async function openOwnPostgres(given?: string): Promise<OwnPostgres> {
+  const directory = given ?? (await mkdtemp(join(tmpdir(), 'latchkey-own-postgres-')))
   const cluster = await openCluster(directory)
   const port = await findFreePort()
   const url = `postgres://postgres:${cluster.password}@127.0.0.1:${port}/postgres?sslmode=disable`
