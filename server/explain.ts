@@ -30,6 +30,11 @@ function explainDatabase(error: Error): string | null {
         'Run “latchkey migrate” once with a login that owns the database and may create roles, and grant the roles ' +
         'latchkey_server and latchkey_lookup to the login that serves.'
       )
+    case '55P03':
+      return (
+        'The tables could not be migrated, and are as they were: something else has had one of them open for a minute. ' +
+        'Let a dump end first, or end the transaction that was left open (pg_stat_activity has it), and migrate again.'
+      )
     case '53300':
       return (
         'PostgreSQL has no connection left. Stop what uses them, let it take more (max_connections), ' +

@@ -1,6 +1,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createClient, unwrap } from '@latchkey/sdk'
 import { drizzle } from 'drizzle-orm/node-postgres'
@@ -11,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { z } from 'zod'
 import manifest from '../package.json' with { type: 'json' }
 import { readConfig } from '../server/config.ts'
+import { migrateDatabase } from '../server/database/migrate.ts'
 import { start } from '../server/start.ts'
 import { refusedIn } from './migration-rules.ts'
 import { openWorld, password, serverKey, type World } from './world.ts'
@@ -229,19 +231,58 @@ describe('a database', () => {
     expect(Number(applied[0]?.count)).toBe(entries.length + 1)
   })
 
-  it('of the version before is brought up to date by the first instance that starts, which says so', async () => {
-    const before = await migrationsOf('before', ({ entries }) => entries.pop())
-    const name = `test_before_${process.pid}`
+  /** A database that only these migrations were applied to. */
+  async function openOlder(folder: string) {
+    const name = `test_older_${process.pid}`
     const databaseUrl = new URL(inject('postgresUrl'))
     databaseUrl.pathname = `/${name}`
     await world.sql(`create database ${name}`)
-    try {
-      await apply(before, databaseUrl.href)
-      const serving = async (address: string) => expect(await isReady(address)).toBe(true)
-      expect(await run(databaseUrl.href, serving)).toEqual(['Brought the database up to date: 1 migration applied.'])
-      expect(await run(databaseUrl.href, serving)).toEqual([])
-    } finally {
-      await world.sql(`drop database ${name} with (force)`)
+    await apply(folder, databaseUrl.href)
+    return {
+      url: databaseUrl.href,
+      async [Symbol.asyncDispose]() {
+        await world.sql(`drop database ${name} with (force)`)
+      },
     }
+  }
+
+  it('of the version before is brought up to date by the first instance that starts, which says so', async () => {
+    await using database = await openOlder(await migrationsOf('before', ({ entries }) => entries.pop()))
+    const serving = async (address: string) => expect(await isReady(address)).toBe(true)
+    expect(await run(database.url, serving)).toEqual(['Brought the database up to date: 1 migration applied.'])
+    expect(await run(database.url, serving)).toEqual([])
+  })
+
+  it('is migrated once nobody has the tables open any more, and nobody waits behind the migration meanwhile', async () => {
+    const isFromBaseline = (tag: string) => tag >= baseline
+    const older = await migrationsOf('older', ({ entries }) => {
+      entries.splice(entries.findIndex(({ tag }) => isFromBaseline(tag)))
+    })
+    await using database = await openOlder(older)
+    await using stack = new AsyncDisposableStack()
+    const [dump, other] = [database, database].map(({ url }) => new pg.Client({ connectionString: url }))
+    if (!dump || !other) throw new Error('There are two clients.')
+    for (const client of [dump, other]) {
+      await client.connect()
+      stack.defer(() => client.end())
+    }
+    // As a dump has it open, which lets everyone else read and write.
+    await dump.query('begin; lock table organizations in access share mode')
+    let isMigrated = false
+    const migrating = migrateDatabase(database.url).finally(() => {
+      isMigrated = true
+    })
+    const waits: number[] = []
+    for (const until = performance.now() + 3_000; performance.now() < until; await delay(20)) {
+      const askedAt = performance.now()
+      await other.query('select count(*) from organizations')
+      waits.push(performance.now() - askedAt)
+    }
+    expect(isMigrated).toBe(false)
+    // Some did wait behind it, or it would not have tried.
+    expect(Math.max(...waits)).toBeGreaterThan(500)
+    expect(Math.max(...waits)).toBeLessThan(1_900)
+    await dump.query('commit')
+    expect(await migrating).toBe(entries.filter(({ tag }) => isFromBaseline(tag)).length)
   })
 })
