@@ -59,38 +59,42 @@ export async function runBeside({ directory }: VersionBefore): Promise<BesideOut
 
   const own = await openInstance(environment)
   stack.defer(() => own.kill())
-  await own.start()
-  const byOwn = clientOf(own)
-  expect('this version is ready', await byOwn.isReady(), true)
-  const pairs = [
-    { maker: byOld, other: byOwn, name: 'the version before' },
-    { maker: byOwn, other: byOld, name: 'this version' },
-  ]
-  for (const { maker, other, name } of pairs) {
-    const token = await maker.create(`Of ${name}`)
-    const kept = await maker.create(`Also of ${name}`)
-    expect(`a token of ${name} is accepted by the other`, await other.isActive(token), true)
-    await maker.remove(token)
-    expect(`a token that ${name} deleted is accepted by the other`, await other.isActive(token), false)
-    await other.remove(kept)
-    expect(`a token of ${name} is accepted by it after the other deleted it`, await maker.isActive(kept), false)
+  async function goOn(): Promise<void> {
+    await own.start()
+    const byOwn = clientOf(own)
+    expect('this version is ready', await byOwn.isReady(), true)
+    for (const { url } of [old, own]) expect('one signs in', Boolean(await signIn(url)), true)
+    const pairs = [
+      { maker: byOld, other: byOwn, name: 'the version before' },
+      { maker: byOwn, other: byOld, name: 'this version' },
+    ]
+    for (const { maker, other, name } of pairs) {
+      const token = await maker.create(`Of ${name}`)
+      const kept = await maker.create(`Also of ${name}`)
+      expect(`a token of ${name} is accepted by the other`, await other.isActive(token), true)
+      await maker.remove(token)
+      expect(`a token that ${name} deleted is accepted by the other`, await other.isActive(token), false)
+      await other.remove(kept)
+      expect(`a token of ${name} is accepted by it after the other deleted it`, await maker.isActive(kept), false)
+    }
+    await old.stop()
+    expect('a token from before the upgrade is accepted', await byOwn.isActive(first), true)
+    const late = await byOwn.create('Before it is taken back')
+    await own.stop()
+    await old.start()
+    expect('the version before, started on the tables of this one, is ready', await byOld.isReady(), true)
+    expect('it accepts a token of this version', await byOld.isActive(late), true)
+    await byOld.remove(first)
+    expect('it accepts a token that it deleted', await byOld.isActive(first), false)
+    for (const [name, where] of [
+      ['the version before', directory],
+      ['this version', undefined],
+    ] as const) {
+      const verified = await runLatchkey(['audit', 'verify'], settings, where)
+      expect(`“latchkey audit verify” of ${name}`, verified.code, 0)
+    }
   }
-  await old.stop()
-  expect('a token from before the upgrade is accepted', await byOwn.isActive(first), true)
-  const late = await byOwn.create('Before it is taken back')
-  await own.stop()
-  await old.start()
-  expect('the version before, started on the tables of this one, is ready', await byOld.isReady(), true)
-  expect('it accepts a token of this version', await byOld.isActive(late), true)
-  await byOld.remove(first)
-  expect('it accepts a token that it deleted', await byOld.isActive(first), false)
-  for (const [name, where] of [
-    ['the version before', directory],
-    ['this version', undefined],
-  ] as const) {
-    const verified = await runLatchkey(['audit', 'verify'], settings, where)
-    expect(`“latchkey audit verify” of ${name}`, verified.code, 0)
-  }
+  await goOn().catch((error: unknown) => problems.push(`what then went no further: ${String(error)}`))
   problems.push(...[...old.errors(), ...own.errors()].map((line) => `an instance logged an error: ${line}`))
   return { requestsMeanwhile, migratingMilliseconds, migrated, checks, problems }
 }
