@@ -34,7 +34,12 @@ const buildsIndex =
   'concurrently. Say “create index if not exists”, so that whoever has a large table can make it concurrently before.'
 const scansTable =
   'A constraint on an existing table keeps writers out for as long as every row is checked. Add it “not valid”, and ' +
-  'validate it in another migration.'
+  'validate it in a version after this one: all migrations that are missing are applied in one transaction.'
+const keepsEveryoneOut =
+  'Nobody can use the table until all of its rows are written, since all of it is one transaction. Let the server fill ' +
+  'it, a few rows at a time or as it uses them.'
+/** They have few rows, however large a database is: for those, and for those alone, that takes no time. */
+const smallTables = new Set(['organizations', 'services', 'token_roles'])
 const refusesOldRows = 'The version before knows nothing of it, and writes rows that it would refuse.'
 
 /** Every statement of the migration that the version before could not run beside. */
@@ -201,7 +206,8 @@ function judgeUpdate({ table = '', rest = '' }: Record<string, string>, made: Ma
   if (made.tables.has(table)) return null
   const set = [...rest.matchAll(/(?:\bset|,) (\w+) =/g)].map(([, column = '']) => column)
   const isNew = (column: string) => made.columns.has(`${table}.${column}`)
-  return set.length > 0 && set.every(isNew) ? null : 'The version before reads this, and may mean something else by it.'
+  if (set.length === 0 || !set.every(isNew)) return 'The version before reads this, and may mean something else by it.'
+  return smallTables.has(table) ? null : keepsEveryoneOut
 }
 
 /** At those that stand between no parentheses. */

@@ -107,6 +107,7 @@ describe('the rules for migrations', () => {
     ['create policy narrow on tokens as restrictive using (enabled)', 'takes rows away'],
     ['revoke update on tokens from latchkey_server', 'may do with it'],
     ['update tokens set label = upper(label)', 'may mean something else'],
+    [`alter table tokens add column kind text; update tokens set kind = ''`, 'until all of its rows are written'],
     ['delete from tokens where not enabled', 'still read these rows'],
     ['truncate tokens', 'still read these rows'],
     ['do $$ begin execute concat(1, 2); end $$', 'cannot be seen'],
@@ -137,8 +138,8 @@ describe('the rules for migrations', () => {
     `alter table tokens add column kind text;
      alter table tokens add constraint tokens_kind foreign key (id, kind) references kinds (id, kind) on delete cascade not valid`,
     `alter table tokens add column kind text; create unique index if not exists tokens_kind on tokens using btree (id, kind)`,
-    `alter table tokens add column kind text; alter table tokens no force row level security;
-     update tokens set kind = lower(label), kind = '' where label > ''; alter table tokens force row level security`,
+    `alter table services add column kind text; alter table services no force row level security;
+     update services set kind = lower(name), kind = '' where name > ''; alter table services force row level security`,
     'create index if not exists tokens_label on tokens (label)',
     `create table kinds (id text primary key); alter table kinds add column label text not null;
      alter table kinds enable row level security, force row level security; create unique index kinds_label on kinds (label);
