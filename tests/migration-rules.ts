@@ -115,10 +115,21 @@ const kinds: [pattern: RegExp, judge: (found: Record<string, string>, made: Made
   [/^do /, () => 'What it does cannot be seen from outside. Write the statements themselves.'],
 ]
 
+/** What refers to a row keeps it from being deleted, unless it goes with it. No version deletes an organization. */
+function judgeReferences(statement: string, { tables }: Made): Judgement {
+  const references = statement.matchAll(/\breferences (?:public\.)?(?<table>\w+)(?<rest>(?: ?\([^)]*\))?[^,]*)/g)
+  const keepsRows = [...references].some(({ groups: { table = '', rest = '' } = {} }) => {
+    return table !== 'organizations' && !tables.has(table) && !/\bon delete (?:cascade|set null)\b/.test(rest)
+  })
+  return keepsRows
+    ? 'The version before may delete what it refers to. Say “on delete cascade” or “on delete set null”.'
+    : null
+}
+
 function judge(statement: string, made: Made): Judgement[] {
   for (const [pattern, judgeKind] of kinds) {
     const found = pattern.exec(statement)
-    if (found) return [judgeKind(found.groups ?? {}, made)].flat()
+    if (found) return [judgeKind(found.groups ?? {}, made), judgeReferences(statement, made)].flat()
   }
   return [unknown]
 }
