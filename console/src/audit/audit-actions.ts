@@ -21,6 +21,9 @@ export const auditActions: Record<string, string> = {
   'session.replaced': 'Session replaced',
   'session.sign_in_failed': 'Sign-in failed',
   'access.denied': 'Access denied',
+  'member.invited': 'Member invited',
+  'invitation.accepted': 'Invitation accepted',
+  'invitation.revoked': 'Invitation withdrawn',
   'member.added': 'Member added',
   'member.updated': 'Member changed',
   'member.role_changed': 'Role changed',
@@ -43,4 +46,6 @@ export const auditActions: Record<string, string> = {
   'webhook.redelivered': 'Event sent again',
   'webhook.deleted': 'Webhook deleted',
   'organization.created': 'Organization created',
+  'organization.domain_added': 'Domain confirmed',
+  'organization.domain_removed': 'Domain removed',
 }
