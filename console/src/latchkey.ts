@@ -59,6 +59,7 @@ export interface Mistakes {
 export function readMistakes(error: unknown): Mistakes {
   const refusal = error instanceof RefusalError ? error.refusal : null
   if (refusal?.__typename === 'LabelTaken') return { fields: { label: refusal.message }, message: null }
+  if (refusal?.__typename === 'AlreadyMember') return { fields: { email: refusal.message }, message: null }
   if (refusal?.__typename === 'WrongPassword') return { fields: { currentPassword: refusal.message }, message: null }
   if (refusal?.__typename === 'InvalidInput' && refusal.issues.length > 0) {
     return { fields: Object.fromEntries(refusal.issues.map(({ path, message }) => [path, message])), message: null }

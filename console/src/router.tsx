@@ -4,6 +4,7 @@ import {
   createRoute,
   createRouter,
   type ErrorComponentProps,
+  lazyRouteComponent,
   Outlet,
   redirect,
   useRouter,
@@ -18,10 +19,11 @@ import { GroupsPage } from './groups/groups-page.tsx'
 import { Failure } from './interface/failure.tsx'
 import { NothingHere } from './interface/nothing-here.tsx'
 import { isUnauthenticated } from './latchkey.ts'
+import { readMemberView } from './members/member-view.ts'
 import { OrganizationPage } from './organization/organization-page.tsx'
 import { OverviewPage } from './organization/overview-page.tsx'
 import { Frame } from './session/frame.tsx'
-import { mayManageTokens } from './session/roles.ts'
+import { mayManage } from './session/roles.ts'
 import { type Ending, isEnding, isOwnAddress, viewerQuery } from './session/session.ts'
 import { SignInPage } from './session/sign-in-page.tsx'
 import { PolicyPage } from './token-policy/policy-page.tsx'
@@ -98,7 +100,7 @@ const overviewRoute = createRoute({
   getParentRoute: () => organizationRoute,
   path: '/',
   beforeLoad({ context: { viewer }, params: { slug } }) {
-    if (viewer.organization.slug === slug && mayManageTokens(viewer)) {
+    if (viewer.organization.slug === slug && mayManage(viewer)) {
       throw redirect({ to: '/organizations/$slug/integration-tokens', params: { slug }, replace: true })
     }
   },
@@ -141,6 +143,13 @@ const webhookRoute = createRoute({
   path: '/webhooks/$webhookId',
   validateSearch: readDeliveryView,
   component: WebhookPage,
+})
+
+const membersRoute = createRoute({
+  getParentRoute: () => organizationRoute,
+  path: '/members',
+  validateSearch: readMemberView,
+  component: lazyRouteComponent(() => import('./members/members-page.tsx'), 'MembersPage'),
 })
 
 const groupsRoute = createRoute({
@@ -199,6 +208,7 @@ export function createConsoleRouter(queryClient: QueryClient) {
           policyRoute,
           webhooksRoute,
           webhookRoute,
+          membersRoute,
           groupsRoute,
           auditRoute,
         ]),

@@ -573,7 +573,9 @@ describe('who may not manage tokens', () => {
       await using visitor = await visitAs(world.alpha[role].email)
       const { page, look } = visitor
       await page.getByRole('heading', { name: 'Your membership' }).waitFor()
-      expect(await page.getByRole('tab').count()).toBe(0)
+      expect(await page.getByRole('tab').allTextContents()).toEqual(
+        role === 'guest' ? [] : ['Your Membership', 'Members'],
+      )
       expect(await page.getByRole('link', { name: 'GraphiQL' }).count()).toBe(0)
       await look('membership')
       for (const path of [list, '/organizations/alpha/audit-log']) {

@@ -156,6 +156,6 @@ describe('the groups', () => {
     await warningOf(page).getByText('If you are a super admin by this group, so do you.').waitFor()
     await warningOf(page).getByRole('button', { name: 'Change the Role' }).click()
     await page.getByRole('heading', { name: 'This page is for owners and super admins' }).waitFor()
-    expect(await page.getByRole('tab').count()).toBe(0)
+    expect(await page.getByRole('tab').allTextContents()).toEqual(['Your Membership', 'Members'])
   })
 })

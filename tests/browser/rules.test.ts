@@ -382,7 +382,7 @@ describe('the organization’s rules', () => {
     for (const address of [rolesAddress, policyAddress]) {
       await page.goto(address)
       await page.getByRole('heading', { name: 'This page is for owners and super admins' }).waitFor()
-      expect(await page.getByRole('tab').count()).toBe(0)
+      expect(await page.getByRole('tab', { name: /^Token/ }).count()).toBe(0)
     }
   })
 })

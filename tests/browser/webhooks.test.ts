@@ -426,7 +426,7 @@ describe('who may not manage webhooks and groups', () => {
     await using visitor = await visitAs(world.alpha.member.email, '/')
     const { page } = visitor
     await page.getByRole('heading', { name: 'Your membership' }).waitFor()
-    expect(await page.getByRole('tab').count()).toBe(0)
+    expect(await page.getByRole('tab').allTextContents()).toEqual(['Your Membership', 'Members'])
     for (const path of [list, `${list}/${webhook.id}`, '/organizations/alpha/groups']) {
       await page.goto(path)
       await page.getByRole('heading', { name: 'This page is for owners and super admins' }).waitFor()

@@ -4,7 +4,8 @@ import { useState } from 'react'
 import { useFocusBack } from '../interface/focus-back.ts'
 import table from '../interface/table.module.css'
 import { Table } from '../interface/table.tsx'
-import { groupRoleOptions, isGroupRole, type RoleChange, roleFieldOf } from './group-role.ts'
+import { isGivenRole } from '../session/roles.ts'
+import { groupRoleOptions, type RoleChange, roleFieldOf } from './group-role.ts'
 import styles from './group-table.module.css'
 
 /** Null while they are read for the first time. */
@@ -66,7 +67,7 @@ function Row({
           className={styles.role}
           onSubmit={(event) => {
             event.preventDefault()
-            onChange(isGroupRole(chosen) ? chosen : null)
+            onChange(isGivenRole(chosen) ? chosen : null)
           }}
         >
           <NativeSelect

@@ -13,10 +13,13 @@ export function SecretOnce({
   name,
   onDone,
   done = 'Done',
+  advice = 'Whoever has it can use it: keep it where secrets are kept, and send it to nobody.',
   children,
 }: {
   secret: string
   name: string
+  /** What to do with it, and what not. */
+  advice?: ReactNode
   onDone: () => void
   done?: string
   /** What else can be copied here takes the value's place in the clipboard, and has to say so. */
@@ -43,8 +46,7 @@ export function SecretOnce({
   return (
     <div className={styles.secret}>
       <Alert color="yellow" icon={<IconAlertTriangle aria-hidden />} title="Copy it now">
-        This is the only time that {name} is shown. It cannot be read again, by you or by anybody. Whoever has it can
-        use it: keep it where secrets are kept, and send it to nobody.
+        This is the only time that {name} is shown. It cannot be read again, by you or by anybody. {advice}
       </Alert>
       <div className={styles.box}>
         <code ref={value} className={styles.value} translate="no" data-secret>

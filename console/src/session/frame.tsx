@@ -32,7 +32,7 @@ import { FailureNote } from '../interface/failure.tsx'
 import { latchkey } from '../latchkey.ts'
 import styles from './frame.module.css'
 import { OrganizationMenu } from './organization-menu.tsx'
-import { mayManageTokens, organizationRoleNames } from './roles.ts'
+import { mayManage, organizationRoleNames } from './roles.ts'
 import { useViewer } from './session.ts'
 
 /** What is around every page of someone who is signed in. */
@@ -98,7 +98,7 @@ function Navigation({ onLeave }: { onLeave?: () => void }) {
           <IconBuilding aria-hidden size={18} />
           Organizations
         </Link>
-        {mayManageTokens(viewer) && (
+        {mayManage(viewer) && (
           <a href="/graphql" className={styles.link}>
             <IconCode aria-hidden size={18} />
             GraphiQL

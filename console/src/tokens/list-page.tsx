@@ -1,24 +1,22 @@
-import { ActionIcon, Button, NativeSelect, TextInput } from '@mantine/core'
-import { useDebouncedCallback } from '@mantine/hooks'
-import { IconKey, IconPlus, IconSearch, IconSearchOff, IconX } from '@tabler/icons-react'
+import { Button, NativeSelect } from '@mantine/core'
+import { IconKey, IconPlus, IconSearchOff } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate, useSearch } from '@tanstack/react-router'
-import { type ReactNode, useEffect, useState } from 'react'
+import { type ReactNode, useState } from 'react'
 import { Failure } from '../interface/failure.tsx'
 import { FilterMenu } from '../interface/filter-menu.tsx'
 import { Notice } from '../interface/notice.tsx'
 import { usePageTitle } from '../interface/page-title.ts'
 import { Pages } from '../interface/pages.tsx'
+import { SearchField } from '../interface/search-field.tsx'
 import tools from '../interface/tools.module.css'
 import { useViewer } from '../session/session.ts'
 import { CreatePanel } from './create-panel.tsx'
-import styles from './list-page.module.css'
 import { describeCount, isFiltered, isSort, type ListView, sorts, statuses } from './list-view.ts'
 import { listQuery, rolesQuery } from './queries.ts'
 import { TokenTable } from './token-table.tsx'
 
 const from = '/signed-in/organizations/$slug/integration-tokens'
-const searchAfterMilliseconds = 250
 
 /** The organization's tokens, as the address has them searched, filtered, sorted and paged. */
 export function ListPage() {
@@ -43,8 +41,9 @@ export function ListPage() {
     <>
       <div className={tools.tools}>
         <SearchField
+          label="Search by label or description"
           value={view.search ?? ''}
-          onSearch={({ search }) => select({ ...view, search }, { replace: true })}
+          onSearch={(search) => select({ ...view, search }, { replace: true })}
         />
         <RoleFilter view={view} onChange={select} />
         <FilterMenu
@@ -86,36 +85,6 @@ export function ListPage() {
       )}
       <CreatePanel opened={isCreating} onClose={() => create(false)} />
     </>
-  )
-}
-
-function SearchField({ value, onSearch }: { value: string; onSearch: (search: { search: string }) => void }) {
-  const [text, setText] = useState(value)
-  const search = useDebouncedCallback((typed: string) => onSearch({ search: typed }), searchAfterMilliseconds)
-  // Where the address changed by other means than typing here.
-  useEffect(() => setText((typed) => (typed.trim() === value ? typed : value)), [value])
-  const change = (typed: string) => {
-    setText(typed)
-    search(typed)
-  }
-  return (
-    <TextInput
-      type="search"
-      className={styles.search}
-      aria-label="Search by label or description"
-      placeholder="Search by label or description"
-      maxLength={200}
-      value={text}
-      onChange={({ currentTarget }) => change(currentTarget.value)}
-      leftSection={<IconSearch aria-hidden size={16} />}
-      rightSection={
-        text && (
-          <ActionIcon variant="subtle" color="gray" aria-label="Clear the search" onClick={() => change('')}>
-            <IconX aria-hidden size={14} />
-          </ActionIcon>
-        )
-      }
-    />
   )
 }
 

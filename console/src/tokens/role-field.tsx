@@ -3,11 +3,11 @@ import { Radio, Skeleton, Text, TextInput } from '@mantine/core'
 import { IconSearch } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
+import styles from '../interface/choice.module.css'
 import { Failure } from '../interface/failure.tsx'
 import { PermissionList } from '../interface/permission-list.tsx'
 import { useViewer } from '../session/session.ts'
 import { rolesQuery } from './queries.ts'
-import styles from './role-field.module.css'
 
 /** So many can be looked through at a glance. */
 const fewRoles = 6
