@@ -6,6 +6,7 @@ import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { onceReleased } from './interface/leave-warning.ts'
+import { takeSecretFromAddress } from './invitation/presented-secret.ts'
 import { createQueryClient } from './latchkey.ts'
 import { createConsoleRouter } from './router.tsx'
 import { onSessionChangedElsewhere, viewerQuery } from './session/session.ts'
@@ -13,6 +14,7 @@ import { adoptTheme, theme } from './theme.ts'
 
 // What holds the page would keep it from leading to the sign-in page, and nothing would ask again.
 const queryClient = createQueryClient(() => onceReleased(leadToSignIn))
+takeSecretFromAddress()
 const router = createConsoleRouter(queryClient)
 
 declare module '@tanstack/react-router' {
@@ -21,10 +23,13 @@ declare module '@tanstack/react-router' {
   }
 }
 
+/** Where nobody has to be signed in. */
+const openToAll = ['/sign-in', '/invitation']
+
 function leadToSignIn(): void {
   const { pathname, href } = router.state.location
   const wasSignedIn = queryClient.getQueryData(viewerQuery.queryKey) !== undefined
-  if (!wasSignedIn || pathname === '/sign-in') return
+  if (!wasSignedIn || openToAll.includes(pathname)) return
   void router.navigate({ to: '/sign-in', search: { ending: 'ended', next: href } })
 }
 

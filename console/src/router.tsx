@@ -1,3 +1,4 @@
+import type { MemberViewer } from '@latchkey/sdk'
 import type { QueryClient } from '@tanstack/react-query'
 import {
   createRootRouteWithContext,
@@ -18,6 +19,7 @@ import { readAuditView } from './audit/audit-view.ts'
 import { GroupsPage } from './groups/groups-page.tsx'
 import { Failure } from './interface/failure.tsx'
 import { NothingHere } from './interface/nothing-here.tsx'
+import { forgetSecret } from './invitation/presented-secret.ts'
 import { isUnauthenticated } from './latchkey.ts'
 import { readMemberView } from './members/member-view.ts'
 import { OrganizationPage } from './organization/organization-page.tsx'
@@ -32,8 +34,6 @@ import { ListPage } from './tokens/list-page.tsx'
 import { readListView } from './tokens/list-view.ts'
 import { TokenPage } from './tokens/token-page.tsx'
 import { readDeliveryView } from './webhooks/delivery-view.ts'
-import { WebhookPage } from './webhooks/webhook-page.tsx'
-import { WebhooksPage } from './webhooks/webhooks-page.tsx'
 
 const rootRoute = createRootRouteWithContext<{ queryClient: QueryClient }>()({
   component: Outlet,
@@ -43,8 +43,12 @@ const rootRoute = createRootRouteWithContext<{ queryClient: QueryClient }>()({
 /** Null where nobody is signed in, which is asked once: signing in is what changes it. */
 async function findViewer(queryClient: QueryClient) {
   if (isUnauthenticated(queryClient.getQueryState(viewerQuery.queryKey)?.error)) return null
+  return nullWhereNobody(queryClient.ensureQueryData(viewerQuery))
+}
+
+async function nullWhereNobody(reading: Promise<MemberViewer>): Promise<MemberViewer | null> {
   try {
-    return await queryClient.ensureQueryData(viewerQuery)
+    return await reading
   } catch (error) {
     if (isUnauthenticated(error)) return null
     throw error
@@ -62,6 +66,17 @@ const signInRoute = createRoute({
     if (!ending && (await findViewer(queryClient))) throw redirect({ to: '/', replace: true })
   },
   component: SignInPage,
+})
+
+const invitationRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/invitation',
+  async beforeLoad({ context: { queryClient } }) {
+    // Also where the session has changed in another tab, which nothing on the page itself follows.
+    return { viewer: await nullWhereNobody(queryClient.fetchQuery(viewerQuery)) }
+  },
+  component: lazyRouteComponent(() => import('./invitation/invitation-page.tsx'), 'InvitationPage'),
+  onLeave: forgetSecret,
 })
 
 const signedInRoute = createRoute({
@@ -135,14 +150,14 @@ const policyRoute = createRoute({
 const webhooksRoute = createRoute({
   getParentRoute: () => organizationRoute,
   path: '/webhooks',
-  component: WebhooksPage,
+  component: lazyRouteComponent(() => import('./webhooks/webhooks-page.tsx'), 'WebhooksPage'),
 })
 
 const webhookRoute = createRoute({
   getParentRoute: () => organizationRoute,
   path: '/webhooks/$webhookId',
   validateSearch: readDeliveryView,
-  component: WebhookPage,
+  component: lazyRouteComponent(() => import('./webhooks/webhook-page.tsx'), 'WebhookPage'),
 })
 
 const membersRoute = createRoute({
@@ -197,6 +212,7 @@ export function createConsoleRouter(queryClient: QueryClient) {
   return createRouter({
     routeTree: rootRoute.addChildren([
       signInRoute,
+      invitationRoute,
       signedInRoute.addChildren([
         indexRoute,
         organizationsRoute,

@@ -16,7 +16,7 @@ export interface ConsoleFiles {
 }
 
 /** The console is one document, which makes a page of its own of each of these. */
-const pages = /^\/(sign-in|account(\/[a-z-]+)?|organizations(\/[a-z0-9_-]+)*)?$/
+const pages = /^\/(sign-in|invitation|account(\/[a-z-]+)?|organizations(\/[a-z0-9_-]+)*)?$/
 
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

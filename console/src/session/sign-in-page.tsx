@@ -4,11 +4,11 @@ import { IconAlertCircle, IconInfoCircle } from '@tabler/icons-react'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useRouter, useSearch } from '@tanstack/react-router'
 import { type SubmitEvent, useRef } from 'react'
-import { Brand } from '../interface/brand.tsx'
 import { usePageTitle } from '../interface/page-title.ts'
 import { explainFailure, latchkey } from '../latchkey.ts'
+import styles from './entrance.module.css'
+import { Entrance } from './entrance.tsx'
 import { endings, sessionChanged, useForgetting } from './session.ts'
-import styles from './sign-in-page.module.css'
 
 export function SignInPage() {
   usePageTitle('Sign in')
@@ -36,10 +36,7 @@ export function SignInPage() {
   }
 
   return (
-    <main className={styles.page}>
-      <div className={styles.brand}>
-        <Brand />
-      </div>
+    <Entrance>
       <Paper withBorder className={styles.card} component="form" onSubmit={submit}>
         <Title order={1} size="h3">
           Sign in
@@ -70,6 +67,6 @@ export function SignInPage() {
       <Text size="sm" c="dimmed" ta="center">
         No account, or no password at hand? An operator of this service can add you or set a new one.
       </Text>
-    </main>
+    </Entrance>
   )
 }
