@@ -5,7 +5,7 @@ import { builtConsole } from '../../server/http/console.ts'
 import { addDomain, addMember } from '../../server/organizations/operator.ts'
 import { openWorld, password, type World } from '../world.ts'
 import { openBrowser } from './browser.ts'
-import { appearances, openVisitor, type Visitor } from './visitor.ts'
+import { type appearances, openVisitor, type Visitor } from './visitor.ts'
 
 let world: World
 let browser: Browser
@@ -20,7 +20,6 @@ afterAll(async () => {
 })
 
 const list = '/organizations/alpha/members'
-const looks = Object.keys(appearances) as (keyof typeof appearances)[]
 
 async function visitAs(email: string, path = list, appearance?: keyof typeof appearances): Promise<Visitor> {
   const visitor = await openVisitor(browser, world.url, appearance)
@@ -87,86 +86,78 @@ describe('the members', () => {
     expect(visitor.complaints).toEqual([])
   })
 
-  it.each(looks)(
-    'are given roles, after a question where that makes a super admin: %s',
-    async (appearance) => {
-      const name = `Grace ${appearance}`
-      const email = await join(name)
-      await using visitor = await visitAs(world.alpha.superAdmin.email, '/', appearance)
-      const { page, look } = visitor
-      await page.getByRole('tab', { name: 'Members', exact: true }).click()
-      await page.getByLabel('Search by name or email address').fill(name)
-      await page.getByText('1 member', { exact: true }).waitFor()
-      await look('found')
-      const change = page.getByRole('button', { name: `Change Role of ${name}` })
-      const panel = dialog(page, `Role of ${name}`)
-      await change.click()
-      await panel.getByText(`The role of ${email} is Member.`).waitFor()
-      expect(await panel.getByRole('radio', { name: 'Member', checked: true }).count()).toBe(1)
-      expect(await panel.getByRole('radio').count()).toBe(4)
-      await look('change-role')
-      await panel.getByRole('radio', { name: 'Super Admin' }).click()
-      await panel.getByRole('button', { name: 'Save' }).click()
-      await warningOf(page).getByText('will be able to do whatever you can').waitFor()
-      await look('make-super-admin')
-      await warningOf(page).getByRole('button', { name: 'Cancel' }).click()
-      await warningOf(page).waitFor({ state: 'detached' })
-      expect((await stored(email))?.role).toBe('MEMBER')
-      await panel.getByRole('button', { name: 'Save' }).click()
-      await warningOf(page).getByRole('button', { name: 'Make Super Admin' }).click()
-      await status(page, `The role of ${name} is Super Admin now.`).waitFor()
-      await panel.waitFor({ state: 'detached' })
-      expect((await stored(email))?.role).toBe('SUPER_ADMIN')
+  it('are given roles, after a question where that makes a super admin', async () => {
+    const name = 'Grace Hopper'
+    const email = await join(name)
+    await using visitor = await visitAs(world.alpha.superAdmin.email, '/')
+    const { page, look } = visitor
+    await page.getByRole('tab', { name: 'Members', exact: true }).click()
+    await page.getByLabel('Search by name or email address').fill(name)
+    await page.getByText('1 member', { exact: true }).waitFor()
+    await look('found')
+    const change = page.getByRole('button', { name: `Change Role of ${name}` })
+    const panel = dialog(page, `Role of ${name}`)
+    await change.click()
+    await panel.getByText(`The role of ${email} is Member.`).waitFor()
+    expect(await panel.getByRole('radio', { name: 'Member', checked: true }).count()).toBe(1)
+    expect(await panel.getByRole('radio').count()).toBe(4)
+    await look('change-role')
+    await panel.getByRole('radio', { name: 'Super Admin' }).click()
+    await panel.getByRole('button', { name: 'Save' }).click()
+    await warningOf(page).getByText('will be able to do whatever you can').waitFor()
+    await look('make-super-admin')
+    await warningOf(page).getByRole('button', { name: 'Cancel' }).click()
+    await warningOf(page).waitFor({ state: 'detached' })
+    expect((await stored(email))?.role).toBe('MEMBER')
+    await panel.getByRole('button', { name: 'Save' }).click()
+    await warningOf(page).getByRole('button', { name: 'Make Super Admin' }).click()
+    await status(page, `The role of ${name} is Super Admin now.`).waitFor()
+    await panel.waitFor({ state: 'detached' })
+    expect((await stored(email))?.role).toBe('SUPER_ADMIN')
 
-      await change.click()
-      await panel.getByRole('radio', { name: 'Power User' }).click()
-      await panel.getByRole('button', { name: 'Save' }).click()
-      await warningOf(page).getByText('The links of invitations that they have made are refused').waitFor()
-      await warningOf(page).getByRole('button', { name: 'Change the Role' }).click()
-      await status(page, `The role of ${name} is Power User now.`).waitFor()
-      await look('role-changed')
-      // Between two lesser roles there is nothing to ask.
-      await change.click()
-      await panel.getByRole('radio', { name: 'Guest' }).click()
-      await panel.getByRole('button', { name: 'Save' }).click()
-      await status(page, `The role of ${name} is Guest now.`).waitFor()
-      expect((await stored(email))?.role).toBe('GUEST')
-      expect(visitor.complaints).toEqual([])
-    },
-    60_000,
-  )
+    await change.click()
+    await panel.getByRole('radio', { name: 'Power User' }).click()
+    await panel.getByRole('button', { name: 'Save' }).click()
+    await warningOf(page).getByText('The links of invitations that they have made are refused').waitFor()
+    await warningOf(page).getByRole('button', { name: 'Change the Role' }).click()
+    await status(page, `The role of ${name} is Power User now.`).waitFor()
+    await look('role-changed')
+    // Between two lesser roles there is nothing to ask.
+    await change.click()
+    await panel.getByRole('radio', { name: 'Guest' }).click()
+    await panel.getByRole('button', { name: 'Save' }).click()
+    await status(page, `The role of ${name} is Guest now.`).waitFor()
+    expect((await stored(email))?.role).toBe('GUEST')
+    expect(visitor.complaints).toEqual([])
+  }, 60_000)
 
-  it.each(looks)(
-    'are out at once when they are deactivated, and come back as what they were: %s',
-    async (appearance) => {
-      const name = `Hedy ${appearance}`
-      const email = await join(name, 'SUPER_ADMIN')
-      const { sessionToken } = unwrap((await world.stranger.signIn({ input: { email, password } })).signIn)
-      const { secret } = (await world.as(sessionToken).resetAccessToken()).resetAccessToken
-      await using visitor = await visitAs(world.alpha.superAdmin.email, `${list}?search=Hedy`, appearance)
-      const { page, look } = visitor
-      await page.getByRole('button', { name: `Deactivate ${name}` }).click()
-      await warningOf(page).getByText('their sessions here end, and their access token is refused').waitFor()
-      await warningOf(page).getByText('they stay, and go on working').waitFor()
-      await look('deactivate')
-      await warningOf(page).getByRole('button', { name: 'Cancel' }).click()
-      expect(await world.introspect(secret)).toMatchObject({ active: true })
-      await page.getByRole('button', { name: `Deactivate ${name}` }).click()
-      await warningOf(page).getByRole('button', { name: 'Deactivate' }).click()
-      await status(page, `${name} is deactivated.`).waitFor()
-      expect(await world.introspect(secret)).toEqual({ active: false })
-      await page.getByRole('button', { name: `Activate ${name}` }).waitFor()
-      await look('deactivated')
-      await page.getByRole('button', { name: `Activate ${name}` }).click()
-      await warningOf(page).getByText('their access token is accepted again').waitFor()
-      await look('activate')
-      await warningOf(page).getByRole('button', { name: 'Activate' }).click()
-      await status(page, `${name} is active again.`).waitFor()
-      expect(await world.introspect(secret)).toMatchObject({ active: true })
-      expect(visitor.complaints).toEqual([])
-    },
-    60_000,
-  )
+  it('are out at once when they are deactivated, and come back as what they were', async () => {
+    const name = 'Hedy Lamarr'
+    const email = await join(name, 'SUPER_ADMIN')
+    const { sessionToken } = unwrap((await world.stranger.signIn({ input: { email, password } })).signIn)
+    const { secret } = (await world.as(sessionToken).resetAccessToken()).resetAccessToken
+    await using visitor = await visitAs(world.alpha.superAdmin.email, `${list}?search=Hedy`)
+    const { page, look } = visitor
+    await page.getByRole('button', { name: `Deactivate ${name}` }).click()
+    await warningOf(page).getByText('their sessions here end, and their access token is refused').waitFor()
+    await warningOf(page).getByText('they stay, and go on working').waitFor()
+    await look('deactivate')
+    await warningOf(page).getByRole('button', { name: 'Cancel' }).click()
+    expect(await world.introspect(secret)).toMatchObject({ active: true })
+    await page.getByRole('button', { name: `Deactivate ${name}` }).click()
+    await warningOf(page).getByRole('button', { name: 'Deactivate' }).click()
+    await status(page, `${name} is deactivated.`).waitFor()
+    expect(await world.introspect(secret)).toEqual({ active: false })
+    await page.getByRole('button', { name: `Activate ${name}` }).waitFor()
+    await look('deactivated')
+    await page.getByRole('button', { name: `Activate ${name}` }).click()
+    await warningOf(page).getByText('their access token is accepted again').waitFor()
+    await look('activate')
+    await warningOf(page).getByRole('button', { name: 'Activate' }).click()
+    await status(page, `${name} is active again.`).waitFor()
+    expect(await world.introspect(secret)).toMatchObject({ active: true })
+    expect(visitor.complaints).toEqual([])
+  }, 60_000)
 
   it('are changed by keyboard alone, and the focus goes where it came from', async () => {
     await join('Key Board')
@@ -293,48 +284,44 @@ describe('the members', () => {
 })
 
 describe('an invitation', () => {
-  it.each(looks)(
-    'is made by a link that is shown once, and withdrawn: %s',
-    async (appearance) => {
-      await using visitor = await visitAs(world.alpha.superAdmin.email, `${list}?role=OWNER`, appearance)
-      const { page, look } = visitor
-      const email = `new-${appearance}@alpha.example`
-      await page.getByRole('button', { name: 'Invite Member' }).click()
-      const panel = dialog(page, 'Invite Member')
-      await look('invite-member')
-      await panel.getByLabel('Email address').fill(email)
-      await panel.getByRole('radio', { name: 'Power User' }).click()
-      await panel.getByRole('button', { name: 'Invite' }).click()
-      const made = dialog(page, 'The link of the invitation')
-      const link = (await made.locator('[data-secret]').textContent()) ?? ''
-      expect(link).toMatch(/\/invitation#lkn_[0-9A-Za-z]{49}$/)
-      await made.getByText('alpha.example is confirmed to be your organization’s').waitFor()
-      await look('invitation-link')
-      expect(await made.getByRole('button', { name: 'Done' }).isDisabled()).toBe(true)
-      await made.getByRole('button', { name: 'Copy', exact: true }).click()
-      await made.getByRole('button', { name: 'Done' }).click()
-      await made.waitFor({ state: 'detached' })
-      const row = rowOf(page, email)
-      await row.getByText('Confirmed', { exact: true }).waitFor()
-      await row.scrollIntoViewIfNeeded()
-      await look('open-invitations')
-      expect(await openInvitations()).toMatchObject([{ email, role: 'POWER_USER' }])
-      expect(await page.evaluate(() => document.documentElement.outerHTML)).not.toContain('lkn_')
+  it('is made by a link that is shown once, and withdrawn', async () => {
+    await using visitor = await visitAs(world.alpha.superAdmin.email, `${list}?role=OWNER`)
+    const { page, look } = visitor
+    const email = 'new@alpha.example'
+    await page.getByRole('button', { name: 'Invite Member' }).click()
+    const panel = dialog(page, 'Invite Member')
+    await look('invite-member')
+    await panel.getByLabel('Email address').fill(email)
+    await panel.getByRole('radio', { name: 'Power User' }).click()
+    await panel.getByRole('button', { name: 'Invite' }).click()
+    const made = dialog(page, 'The link of the invitation')
+    const link = (await made.locator('[data-secret]').textContent()) ?? ''
+    expect(link).toMatch(/\/invitation#lkn_[0-9A-Za-z]{49}$/)
+    await made.getByText('alpha.example is confirmed to be your organization’s').waitFor()
+    await look('invitation-link')
+    expect(await made.getByRole('button', { name: 'Done' }).isDisabled()).toBe(true)
+    await made.getByRole('button', { name: 'Copy', exact: true }).click()
+    await made.getByRole('button', { name: 'Done' }).click()
+    await made.waitFor({ state: 'detached' })
+    const row = rowOf(page, email)
+    await row.getByText('Confirmed', { exact: true }).waitFor()
+    await row.scrollIntoViewIfNeeded()
+    await look('open-invitations')
+    expect(await openInvitations()).toMatchObject([{ email, role: 'POWER_USER' }])
+    expect(await page.evaluate(() => document.documentElement.outerHTML)).not.toContain('lkn_')
 
-      await row.getByRole('button', { name: 'Withdraw' }).click()
-      await warningOf(page).getByText('is refused at once').waitFor()
-      await look('withdraw')
-      await warningOf(page).getByRole('button', { name: 'Cancel' }).click()
-      expect(await openInvitations()).toHaveLength(1)
-      await row.getByRole('button', { name: 'Withdraw' }).click()
-      await warningOf(page).getByRole('button', { name: 'Withdraw' }).click()
-      await status(page, `The invitation of ${email} is withdrawn.`).waitFor()
-      expect(await openInvitations()).toEqual([])
-      await page.getByRole('heading', { name: 'Open invitations' }).waitFor({ state: 'detached' })
-      expect(visitor.complaints).toEqual([])
-    },
-    60_000,
-  )
+    await row.getByRole('button', { name: 'Withdraw' }).click()
+    await warningOf(page).getByText('is refused at once').waitFor()
+    await look('withdraw')
+    await warningOf(page).getByRole('button', { name: 'Cancel' }).click()
+    expect(await openInvitations()).toHaveLength(1)
+    await row.getByRole('button', { name: 'Withdraw' }).click()
+    await warningOf(page).getByRole('button', { name: 'Withdraw' }).click()
+    await status(page, `The invitation of ${email} is withdrawn.`).waitFor()
+    expect(await openInvitations()).toEqual([])
+    await page.getByRole('heading', { name: 'Open invitations' }).waitFor({ state: 'detached' })
+    expect(visitor.complaints).toEqual([])
+  }, 60_000)
 
   it('where the domain is not confirmed says who alone can accept it, and what to do otherwise', async () => {
     await using visitor = await visitAs(world.alpha.owner.email)
@@ -402,4 +389,226 @@ describe('an invitation', () => {
     await rowOf(page, input.email).waitFor({ state: 'detached' })
     expect(visitor.complaints).toEqual([])
   })
+})
+
+describe('the page of an invitation', () => {
+  const chosen = 'chosen by whoever was invited'
+  let invited = 0
+
+  async function invite(role: OrganizationRole = 'MEMBER', email = `invited-${++invited}@alpha.example`) {
+    const { secret, link } = unwrap((await world.alpha.owner.inviteMember({ input: { email, role } })).inviteMember)
+    // The world of the tests says that it is elsewhere.
+    return { email, secret, address: link.replace(/^http:..[^/]*/, '') }
+  }
+
+  /** At the page, with all that the browser has sent in an address or told another page of. */
+  async function open(address: string) {
+    const visitor = await openVisitor(browser, world.url)
+    const sent: string[] = []
+    visitor.page.on('request', (request) => sent.push(request.url(), JSON.stringify(request.headers())))
+    await visitor.page.goto(address)
+    return { ...visitor, sent }
+  }
+
+  const accept = (page: Page) => page.getByRole('button', { name: 'Accept Invitation' })
+  const passwordField = (page: Page) => page.locator('input[name=password]')
+
+  it('lets whoever has no password choose one, and leads them into the organization', async () => {
+    const { email, secret, address } = await invite('POWER_USER')
+    await using visitor = await open(address)
+    const { page, look, sent } = visitor
+    await page.getByRole('heading', { level: 1, name: 'Join Alpha' }).waitFor()
+    expect(new URL(page.url()).href).toBe(`${world.url}/invitation`)
+    await page.getByText(`${email} is invited to Alpha as a Power User.`).waitFor()
+    expect(await passwordField(page).getAttribute('autocomplete')).toBe('new-password')
+    await look('invitation')
+    await accept(page).click()
+    await page.getByText('Choose a password.').waitFor()
+    await passwordField(page).fill('short')
+    await accept(page).click()
+    await page.getByText('A password has at least 12 characters').waitFor()
+    await expect.poll(() => page.evaluate(() => document.activeElement?.getAttribute('name'))).toBe('password')
+    await look('password-too-short')
+    await page.getByLabel('Your name').fill('Ann Invited')
+    await passwordField(page).fill(chosen)
+    await accept(page).click()
+    await page.getByRole('heading', { level: 1, name: 'Alpha' }).waitFor()
+    await page.getByRole('heading', { name: 'Your membership' }).waitFor()
+    await look('arrived')
+    expect(await stored(email)).toMatchObject({ displayName: 'Ann Invited', role: 'POWER_USER', active: true })
+    expect((await world.stranger.signIn({ input: { email, password: chosen } })).signIn.__typename).toBe(
+      'SignInPayload',
+    )
+
+    const kept = await page.evaluate(() => [
+      document.documentElement.outerHTML,
+      JSON.stringify([{ ...localStorage }, { ...sessionStorage }, history.state, document.referrer]),
+      document.cookie,
+      location.href,
+    ])
+    for (const text of [...sent, ...kept]) expect(text).not.toContain(secret)
+    await page.goBack().catch(() => null)
+    expect(page.url()).not.toContain('lkn_')
+    expect(visitor.complaints).toEqual([])
+  }, 60_000)
+
+  it('asks whoever has a password for it, and goes on after a wrong one', async () => {
+    const { email, address } = await invite('MEMBER', 'known@beta.example')
+    await addMember(world.dependencies, { organization: 'beta', role: 'GUEST', email, password })
+    await using visitor = await open(address)
+    const { page } = visitor
+    await page.getByText('No password here yet?').waitFor()
+    expect(await passwordField(page).getAttribute('autocomplete')).toBe('current-password')
+    await visitor.look('invitation-of-known')
+    await page.getByLabel('Your name').fill('x'.repeat(300))
+    await passwordField(page).fill('not the password')
+    await accept(page).click()
+    await page.getByText(`This is not the password with which ${email} signs in`).waitFor()
+    await visitor.look('wrong-password')
+    expect(await stored(email)).toBeUndefined()
+    await page.getByLabel('Your name').fill('')
+    await passwordField(page).fill(password)
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { level: 1, name: 'Alpha' }).waitFor()
+    await page.getByRole('button', { name: /^Organization: Alpha/ }).click()
+    await page.getByRole('menuitem', { name: 'Beta' }).waitFor()
+    expect(await stored(email)).toMatchObject({ displayName: 'known', role: 'MEMBER' })
+    expect(visitor.complaints).toEqual([])
+  })
+
+  it('says a mistake beside its field, and after too many attempts for how long to wait', async () => {
+    const { address, email } = await invite('MEMBER', 'guessed@beta.example')
+    await addMember(world.dependencies, { organization: 'beta', role: 'GUEST', email, password })
+    await using visitor = await open(address)
+    const { page } = visitor
+    await accept(page).waitFor()
+    await page.getByLabel('Your name').evaluate((field) => field.removeAttribute('maxlength'))
+    await page.getByLabel('Your name').fill('x'.repeat(321))
+    await passwordField(page).fill(password)
+    await accept(page).click()
+    await page.getByText('The name of a member has 1 to 320 characters').waitFor()
+    await expect.poll(() => page.evaluate(() => document.activeElement?.getAttribute('name'))).toBe('displayName')
+    await page.getByLabel('Your name').fill('')
+    for (let attempt = 0; attempt < 11; attempt++) {
+      await passwordField(page).fill(`guess ${attempt}, which is wrong`)
+      const answered = page.waitForResponse('**/graphql')
+      await accept(page).click()
+      await answered
+    }
+    await page.getByRole('alert').getByText('Too many attempts').waitFor()
+    await visitor.look('too-many-attempts')
+    expect(visitor.complaints).toEqual([])
+  })
+
+  it('of one that is not good says so, before or when it is accepted', async () => {
+    await using visitor = await open('/invitation#lkn_nothing')
+    const { page } = visitor
+    const notGood = page.getByRole('heading', { name: 'This invitation is not good any more' })
+    await notGood.waitFor()
+    await visitor.look('invitation-not-good')
+    // Another link in the same tab changes nothing but what follows the #.
+    const { email, address } = await invite()
+    await page.goto(address)
+    await page.getByRole('heading', { name: 'Join Alpha' }).waitFor()
+    expect(new URL(page.url()).hash).toBe('')
+    await passwordField(page).fill(chosen)
+    await invite('MEMBER', email)
+    await accept(page).click()
+    await notGood.waitFor()
+    expect(await stored(email)).toBeUndefined()
+    await page.getByRole('link', { name: 'Go to sign-in' }).click()
+    await page.getByLabel('Email address').waitFor()
+    expect(visitor.complaints).toEqual([])
+  })
+
+  it('without a link says what to do, and so it does once it is reloaded: nothing was kept', async () => {
+    const { address } = await invite()
+    await using visitor = await open('/invitation')
+    const { page } = visitor
+    const missing = page.getByRole('heading', { name: 'Open the link that you were sent' })
+    await missing.waitFor()
+    await visitor.look('no-link')
+    await page.goto(address)
+    await page.getByRole('heading', { name: 'Join Alpha' }).waitFor()
+    await page.reload()
+    await missing.waitFor()
+    expect(visitor.complaints).toEqual([])
+  })
+
+  it('tells whoever is signed in what becomes of that', async () => {
+    const { email, address } = await invite()
+    const present = await join('Present Person')
+    await using visitor = await visitAs(present, '/')
+    const { page } = visitor
+    const other = await page.context().newPage()
+    await other.goto('/')
+    await other.getByRole('heading', { level: 1, name: 'Alpha' }).waitFor()
+    await page.goto(address)
+    await page.getByText('Accepting it signs you out here.').waitFor()
+    await page.getByText(`You are signed in as ${present}`).waitFor()
+    await visitor.look('signed-in-as-another')
+    // Whoever signs out elsewhere does not lose the link by it.
+    await world.sql('delete from sessions where person_id = (select id from people where email = $1)', [present])
+    await other.getByRole('tab', { name: 'Members', exact: true }).click()
+    await other.getByText('Your session has ended.').waitFor()
+    await page.getByText('Accepting it signs you out here.').waitFor({ state: 'detached' })
+    await passwordField(page).fill(chosen)
+    await accept(page).click()
+    await page.getByRole('heading', { level: 1, name: 'Alpha' }).waitFor()
+    await page.getByRole('button', { name: /invited-\d+.*Member$/ }).waitFor()
+    expect(await stored(email)).toBeDefined()
+    // The browser has one session: the other tab is theirs, too.
+    await other.getByRole('heading', { level: 1, name: 'Alpha' }).waitFor()
+    expect(visitor.complaints).toEqual([])
+  })
+})
+
+describe('in the dark, and on a phone', () => {
+  it.each(['dark', 'phone'] as const)(
+    'somebody is given a role, and another is invited and accepts: %s',
+    async (appearance) => {
+      const name = `Katherine ${appearance}`
+      const email = `katherine-${appearance}@alpha.example`
+      await join(name, 'POWER_USER')
+      await using admin = await visitAs(world.alpha.superAdmin.email, '/', appearance)
+      const { page, look } = admin
+      await page.getByRole('tab', { name: 'Members', exact: true }).click()
+      await page.getByLabel('Search by name or email address').fill('Katherine')
+      await rowOf(page, name).scrollIntoViewIfNeeded()
+      await look('members')
+      await page.getByRole('button', { name: `Change Role of ${name}` }).click()
+      await dialog(page, `Role of ${name}`).getByRole('radio', { name: 'Super Admin' }).click()
+      await look('change-role')
+      await page.getByRole('button', { name: 'Save' }).click()
+      await warningOf(page).getByText('will be able to do whatever you can').waitFor()
+      await look('make-super-admin')
+      await warningOf(page).getByRole('button', { name: 'Make Super Admin' }).click()
+      await status(page, `The role of ${name} is Super Admin now.`).waitFor()
+      await warningOf(page).waitFor({ state: 'detached' })
+
+      await page.getByRole('button', { name: 'Invite Member' }).click()
+      await dialog(page, 'Invite Member').getByLabel('Email address').fill(email)
+      await look('invite-member')
+      await page.getByRole('button', { name: 'Invite', exact: true }).click()
+      const link = (await page.locator('[data-secret]').textContent()) ?? ''
+      await look('invitation-link')
+      await page.getByLabel('I have kept it another way').check()
+      await page.getByRole('button', { name: 'Done' }).click()
+      await rowOf(page, email).scrollIntoViewIfNeeded()
+      await look('open-invitations')
+
+      await using invited = await openVisitor(browser, world.url, appearance)
+      await invited.page.goto(`/invitation${new URL(link).hash}`)
+      await invited.page.getByRole('button', { name: 'Accept Invitation' }).click()
+      await invited.page.getByText('Choose a password.').waitFor()
+      await invited.look('invitation')
+      await invited.page.locator('input[name=password]').fill('chosen by whoever was invited')
+      await invited.page.getByRole('button', { name: 'Accept Invitation' }).click()
+      await invited.page.getByRole('tab', { name: 'Members', exact: true }).click()
+      await rowOf(invited.page, email).getByText('You', { exact: true }).waitFor()
+      await invited.look('members-for-reading')
+      expect([...admin.complaints, ...invited.complaints]).toEqual([])
+    },
+    60_000,
+  )
 })
