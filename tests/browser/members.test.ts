@@ -304,7 +304,7 @@ describe('an invitation', () => {
     await made.getByRole('button', { name: 'Done' }).click()
     await made.waitFor({ state: 'detached' })
     const row = rowOf(page, email)
-    await row.getByText('Confirmed', { exact: true }).waitFor()
+    await row.getByText('Domain confirmed').waitFor()
     await row.scrollIntoViewIfNeeded()
     await look('open-invitations')
     expect(await openInvitations()).toMatchObject([{ email, role: 'POWER_USER' }])
@@ -337,7 +337,7 @@ describe('an invitation', () => {
     await made.getByLabel('I have kept it another way').check()
     await made.getByRole('button', { name: 'Done' }).click()
     const row = rowOf(page, 'friend@elsewhere.example')
-    await row.getByText('Not confirmed').scrollIntoViewIfNeeded()
+    await row.getByText('Domain not confirmed').scrollIntoViewIfNeeded()
     await page.getByText('Where the domain is not confirmed, only somebody who has a password here already').waitFor()
     await visitor.look('open-invitation-unconfirmed')
 
@@ -413,7 +413,7 @@ describe('the page of an invitation', () => {
   const accept = (page: Page) => page.getByRole('button', { name: 'Accept Invitation' })
   const passwordField = (page: Page) => page.locator('input[name=password]')
 
-  it('lets whoever has no password choose one, and leads them into the organization', async () => {
+  it('lets whoever has no password choose one, and leaves the link’s secret in no address and in no storage', async () => {
     const { email, secret, address } = await invite('POWER_USER')
     await using visitor = await open(address)
     const { page, look, sent } = visitor

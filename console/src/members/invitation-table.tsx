@@ -46,7 +46,6 @@ export function Invitations({
               columns={[
                 'Invited',
                 'Role',
-                'Domain',
                 'Good until',
                 { name: 'By', isWide: true },
                 { name: 'Actions', isHidden: true },
@@ -88,11 +87,13 @@ function Row({
     <tr>
       <td className={`${table.main} ${table.words}`}>
         <b>{email}</b>
+        <div>
+          <Badge color={domainConfirmed ? 'latch' : 'orange'}>
+            {domainConfirmed ? 'Domain confirmed' : 'Domain not confirmed'}
+          </Badge>
+        </div>
       </td>
       <td data-name="Role">{organizationRoleNames[role]}</td>
-      <td data-name="Domain">
-        <Badge color={domainConfirmed ? 'latch' : 'orange'}>{domainConfirmed ? 'Confirmed' : 'Not confirmed'}</Badge>
-      </td>
       <td data-name="Good until">
         <Instant at={expiresAt} />
       </td>
