@@ -67,11 +67,14 @@ function Deactivation({ member }: { member: Member }) {
           access token is refused. They can be activated again.
         </Text>
       )}
+      {mayManage({ member }) && (
+        <Text>
+          The links of invitations that {isOneself ? 'you' : 'they'} have made are refused as long as this lasts.
+        </Text>
+      )}
       <Text>
         The integration tokens that {isOneself ? 'you' : 'they'} created belong to the organization: they stay, and go
         on working.
-        {mayManage({ member }) &&
-          ` The links of invitations that ${isOneself ? 'you' : 'they'} have made are refused from then on.`}
       </Text>
       <Text size="sm" c="dimmed">
         Where an identity provider keeps your members, deactivate {isOneself ? 'yourself' : 'them'} there, too: it may
@@ -81,11 +84,14 @@ function Deactivation({ member }: { member: Member }) {
   )
 }
 
-function Activation({ member: { displayName, role } }: { member: Member }) {
+function Activation({ member }: { member: Member }) {
+  const { displayName, role } = member
   return (
     <Text>
       <b>{displayName}</b> can sign in again, with the password and the role that they had, which is{' '}
-      {organizationRoleNames[role]}, and their access token is accepted again. The sessions that ended stay ended.
+      {organizationRoleNames[role]}, and their access token
+      {mayManage({ member }) ? ' and the links of invitations that they have made are' : ' is'} accepted again. The
+      sessions that ended stay ended.
     </Text>
   )
 }

@@ -191,7 +191,7 @@ function Meaning({ member: { id, displayName }, role }: { member: Member; role: 
           <b>You take your own role of a super admin away.</b> You lose the integration tokens, the webhooks and the
           audit log at once, and only the owner or another super admin can give them back to you.
         </Text>
-        <Text>The links of invitations that you have made are refused from then on.</Text>
+        <Text>The links of invitations that you have made are refused as long as you are no super admin.</Text>
       </>
     )
   }
@@ -201,7 +201,7 @@ function Meaning({ member: { id, displayName }, role }: { member: Member; role: 
         <b>{displayName}</b> will no longer be a super admin, and loses the integration tokens, the webhooks and the
         audit log at once. The tokens that they created stay.
       </Text>
-      <Text>The links of invitations that they have made are refused from then on.</Text>
+      <Text>The links of invitations that they have made are refused as long as they are no super admin.</Text>
     </>
   )
 }
