@@ -141,6 +141,7 @@ describe('the members', () => {
     await page.getByRole('button', { name: `Deactivate ${name}` }).click()
     await warningOf(page).getByText('their sessions here end, and their access token is refused').waitFor()
     await warningOf(page).getByText('they stay, and go on working').waitFor()
+    await warningOf(page).getByText('The links of invitations that they have made are refused').waitFor()
     await look('deactivate')
     await warningOf(page).getByRole('button', { name: 'Cancel' }).click()
     expect(await world.introspect(secret)).toMatchObject({ active: true })
@@ -151,7 +152,9 @@ describe('the members', () => {
     await page.getByRole('button', { name: `Activate ${name}` }).waitFor()
     await look('deactivated')
     await page.getByRole('button', { name: `Activate ${name}` }).click()
-    await warningOf(page).getByText('their access token is accepted again').waitFor()
+    await warningOf(page)
+      .getByText('their access token and the links of invitations that they have made are accepted again')
+      .waitFor()
     await look('activate')
     await warningOf(page).getByRole('button', { name: 'Activate' }).click()
     await status(page, `${name} is active again.`).waitFor()
@@ -387,7 +390,38 @@ describe('an invitation', () => {
     await warningOf(page).getByRole('alert').getByText('it may have been accepted, withdrawn').waitFor()
     await warningOf(page).getByRole('button', { name: 'Cancel' }).click()
     await rowOf(page, input.email).waitFor({ state: 'detached' })
+
+    const email = 'risen@alpha.example'
+    unwrap((await world.alpha.owner.inviteMember({ input: { email, role: 'GUEST' } })).inviteMember)
+    await page.reload()
+    await page.getByRole('button', { name: `New Link for ${email}` }).click()
+    await addMember(world.dependencies, { organization: 'alpha', role: 'GUEST', email, password })
+    const again = dialog(page, `New Link for ${email}`)
+    await again.getByRole('button', { name: 'Make New Link' }).click()
+    await again.getByRole('alert').getByText('is a member of the organization already').waitFor()
     expect(visitor.complaints).toEqual([])
+  })
+
+  it('whose link got lost on its way is made again by trying again', async () => {
+    const email = 'lost@alpha.example'
+    await using visitor = await visitAs(world.alpha.owner.email)
+    const { page } = visitor
+    await page.getByRole('button', { name: 'Invite Member' }).click()
+    const panel = dialog(page, 'Invite Member')
+    await panel.getByLabel('Email address').fill(email)
+    await page.route('**/graphql', async (route) => {
+      if (!route.request().postData()?.includes('"inviteMember"')) return route.continue()
+      await route.fetch()
+      await route.abort('connectionreset')
+    })
+    await panel.getByRole('button', { name: 'Invite' }).click()
+    await panel.getByText('No answer came, so there may be an invitation whose link nobody has seen.').waitFor()
+    await page.unroute('**/graphql')
+    await panel.getByRole('button', { name: 'Invite' }).click()
+    const link = (await page.locator('[data-secret]').textContent()) ?? ''
+    const { invitationOffer } = await world.stranger.invitationOffer({ secret: link.replace(/^.*#/, '') })
+    expect(invitationOffer?.email).toBe(email)
+    expect((await openInvitations()).filter((invitation) => invitation.email === email)).toHaveLength(1)
   })
 })
 
@@ -474,6 +508,45 @@ describe('the page of an invitation', () => {
     await page.getByRole('menuitem', { name: 'Beta' }).waitFor()
     expect(await stored(email)).toMatchObject({ displayName: 'known', role: 'MEMBER' })
     expect(visitor.complaints).toEqual([])
+  })
+
+  it('tells whoever is signed in as the same person that they can switch from then on', async () => {
+    const email = 'twice@beta.example'
+    await addMember(world.dependencies, { organization: 'beta', role: 'MEMBER', email, password })
+    const { address } = await invite('MEMBER', email)
+    await using visitor = await openVisitor(browser, world.url)
+    const { page } = visitor
+    await page.goto('/')
+    await visitor.signIn(email)
+    await page.getByRole('heading', { level: 1, name: 'Beta' }).waitFor()
+    await page.goto(address)
+    await page.getByText('You are signed in to Beta. Once you have accepted you are in Alpha').waitFor()
+    await passwordField(page).fill(password)
+    await accept(page).click()
+    await page.getByRole('heading', { level: 1, name: 'Alpha' }).waitFor()
+    expect(visitor.complaints).toEqual([])
+  })
+
+  it('says that it may have been accepted where no answer comes, and how to go on', async () => {
+    const { email, address } = await invite()
+    await using visitor = await open(address)
+    const { page } = visitor
+    await passwordField(page).fill(chosen)
+    await page.route('**/graphql', async (route) => {
+      if (!route.request().postData()?.includes('"acceptInvitation"')) return route.continue()
+      await route.fetch()
+      await route.abort('connectionreset')
+    })
+    await accept(page).click()
+    await page.getByRole('alert').getByText('No answer came, so you may have accepted already.').waitFor()
+    await page.unroute('**/graphql')
+    await accept(page).click()
+    await page.getByRole('heading', { name: 'This invitation is not good any more' }).waitFor()
+    await page.getByRole('link', { name: 'Go to sign-in' }).click()
+    await page.getByLabel('Email address').fill(email)
+    await passwordField(page).fill(chosen)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Alpha' }).waitFor()
   })
 
   it('says a mistake beside its field, and after too many attempts for how long to wait', async () => {
