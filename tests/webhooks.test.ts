@@ -232,6 +232,8 @@ describe('a message that does not arrive', () => {
     await createToken('Second')
     await until(() => expect(receiver.accepted).toHaveLength(1))
     expect(receiver.accepted[0]?.data.label).toBe('Second')
+    // What is under way when an instance stops is sent again.
+    await until(async () => expect((await deliveries(id))[0]?.status).toBe('DELIVERED'))
     await stop()
     deliver()
     await pass('1 hour')
