@@ -5,7 +5,7 @@ import { builtConsole } from '../../server/http/console.ts'
 import { addDomain, addMember } from '../../server/organizations/operator.ts'
 import { openWorld, password, type World } from '../world.ts'
 import { openBrowser } from './browser.ts'
-import { type appearances, openVisitor, type Visitor } from './visitor.ts'
+import { appearances, openVisitor, type Visitor } from './visitor.ts'
 
 let world: World
 let browser: Browser
@@ -636,48 +636,52 @@ describe('the page of an invitation', () => {
   })
 })
 
-describe('on a phone', () => {
-  it('somebody is given a role, and another is invited and accepts', async () => {
-    const name = 'Katherine Johnson'
-    const email = 'katherine@alpha.example'
-    await join(name, 'POWER_USER')
-    await using admin = await visitAs(world.alpha.superAdmin.email, '/', 'phone')
-    const { page, look } = admin
-    await page.getByRole('tab', { name: 'Members', exact: true }).click()
-    await page.getByLabel('Search by name or email address').fill('Katherine')
-    await rowOf(page, name).scrollIntoViewIfNeeded()
-    await look('members')
-    await page.getByRole('button', { name: `Change Role of ${name}` }).click()
-    await dialog(page, `Role of ${name}`).getByRole('radio', { name: 'Super Admin' }).click()
-    await look('change-role')
-    await page.getByRole('button', { name: 'Save' }).click()
-    await warningOf(page).getByText('will be able to do whatever you can').waitFor()
-    await look('make-super-admin')
-    await warningOf(page).getByRole('button', { name: 'Make Super Admin' }).click()
-    await status(page, `The role of ${name} is Super Admin now.`).waitFor()
-    await warningOf(page).waitFor({ state: 'detached' })
+describe('in the dark, and on a phone', () => {
+  it.each(Object.keys(appearances) as (keyof typeof appearances)[])(
+    'somebody is given a role, and another is invited and accepts: %s',
+    async (appearance) => {
+      const name = `Katherine ${appearance}`
+      const email = `katherine-${appearance}@alpha.example`
+      await join(name, 'POWER_USER')
+      await using admin = await visitAs(world.alpha.superAdmin.email, '/', appearance)
+      const { page, look } = admin
+      await page.getByRole('tab', { name: 'Members', exact: true }).click()
+      await page.getByLabel('Search by name or email address').fill('Katherine')
+      await rowOf(page, name).scrollIntoViewIfNeeded()
+      await look('members')
+      await page.getByRole('button', { name: `Change Role of ${name}` }).click()
+      await dialog(page, `Role of ${name}`).getByRole('radio', { name: 'Super Admin' }).click()
+      await look('change-role')
+      await page.getByRole('button', { name: 'Save' }).click()
+      await warningOf(page).getByText('will be able to do whatever you can').waitFor()
+      await look('make-super-admin')
+      await warningOf(page).getByRole('button', { name: 'Make Super Admin' }).click()
+      await status(page, `The role of ${name} is Super Admin now.`).waitFor()
+      await warningOf(page).waitFor({ state: 'detached' })
 
-    await page.getByRole('button', { name: 'Invite Member' }).click()
-    await dialog(page, 'Invite Member').getByLabel('Email address').fill(email)
-    await look('invite-member')
-    await page.getByRole('button', { name: 'Invite', exact: true }).click()
-    const link = (await page.locator('[data-secret]').textContent()) ?? ''
-    await look('invitation-link')
-    await page.getByLabel('I have kept it another way').check()
-    await page.getByRole('button', { name: 'Done' }).click()
-    await rowOf(page, email).scrollIntoViewIfNeeded()
-    await look('open-invitations')
+      await page.getByRole('button', { name: 'Invite Member' }).click()
+      await dialog(page, 'Invite Member').getByLabel('Email address').fill(email)
+      await look('invite-member')
+      await page.getByRole('button', { name: 'Invite', exact: true }).click()
+      const link = (await page.locator('[data-secret]').textContent()) ?? ''
+      await look('invitation-link')
+      await page.getByLabel('I have kept it another way').check()
+      await page.getByRole('button', { name: 'Done' }).click()
+      await rowOf(page, email).scrollIntoViewIfNeeded()
+      await look('open-invitations')
 
-    await using invited = await openVisitor(browser, world.url, 'phone')
-    await invited.page.goto(`/invitation${new URL(link).hash}`)
-    await invited.page.getByRole('button', { name: 'Accept Invitation' }).click()
-    await invited.page.getByText('Choose a password.').waitFor()
-    await invited.look('invitation')
-    await invited.page.locator('input[name=password]').fill('chosen by whoever was invited')
-    await invited.page.getByRole('button', { name: 'Accept Invitation' }).click()
-    await invited.page.getByRole('tab', { name: 'Members', exact: true }).click()
-    await rowOf(invited.page, email).getByText('You', { exact: true }).waitFor()
-    await invited.look('members-for-reading')
-    expect([...admin.complaints, ...invited.complaints]).toEqual([])
-  }, 60_000)
+      await using invited = await openVisitor(browser, world.url, appearance)
+      await invited.page.goto(`/invitation${new URL(link).hash}`)
+      await invited.page.getByRole('button', { name: 'Accept Invitation' }).click()
+      await invited.page.getByText('Choose a password.').waitFor()
+      await invited.look('invitation')
+      await invited.page.locator('input[name=password]').fill('chosen by whoever was invited')
+      await invited.page.getByRole('button', { name: 'Accept Invitation' }).click()
+      await invited.page.getByRole('tab', { name: 'Members', exact: true }).click()
+      await rowOf(invited.page, email).getByText('You', { exact: true }).waitFor()
+      await invited.look('members-for-reading')
+      expect([...admin.complaints, ...invited.complaints]).toEqual([])
+    },
+    60_000,
+  )
 })

@@ -20,17 +20,14 @@ export interface Visitor extends AsyncDisposable {
 
 const sizes = { desktop: { width: 1360, height: 860 }, phone: { width: 390, height: 844 } }
 
-/** How a visitor sees the console. Whatever is looked at on the desktop is looked at in the dark as well. */
+/** How a visitor sees the console. Where the desktop is asked for by its name, all is looked at in the dark as well. */
 export const appearances = {
   desktop: { colorScheme: 'light', viewport: sizes.desktop },
   phone: { colorScheme: 'light', viewport: sizes.phone },
 } as const satisfies Record<string, BrowserContextOptions>
 
-export async function openVisitor(
-  browser: Browser,
-  url: string,
-  appearance: keyof typeof appearances = 'desktop',
-): Promise<Visitor> {
+export async function openVisitor(browser: Browser, url: string, named?: keyof typeof appearances): Promise<Visitor> {
+  const appearance = named ?? 'desktop'
   const context = await browser.newContext({
     ...appearances[appearance],
     baseURL: url,
@@ -78,7 +75,7 @@ export async function openVisitor(
       steps++
       await take(appearance, step)
       expect({ step, found: await findBarriers(page) }).toEqual({ step, found: [] })
-      if (appearance === 'phone') return
+      if (named !== 'desktop') return
       await see('dark')
       await take('dark', step)
       expect({ step, found: await findBarriers(page, ['color-contrast']) }).toEqual({ step, found: [] })
