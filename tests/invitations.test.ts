@@ -1,6 +1,6 @@
 import { type InviteMemberResult, type Latchkey, type OrganizationRole, unwrap } from '@latchkey/sdk'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { addDomain, addMember, removeDomain } from '../server/organizations/operator.ts'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { addDomain, addMember, removeDomain, setPassword } from '../server/organizations/operator.ts'
 import { purge } from '../server/tokens/retention.ts'
 import { provisioner } from './scim.ts'
 import { openWorld, password, type World } from './world.ts'
@@ -247,6 +247,29 @@ describe('whose the address is', () => {
     await removeDomain(world.dependencies, { organization: 'alpha', domain: 'taken.example' })
     expect(await offerOf(secret)).toMatchObject({ choosesPassword: false })
     expect((await accept(secret)).__typename).toBe('SignInRefused')
+  })
+
+  it('is proven with the password that was set while another was being chosen', async () => {
+    const email = newAddress()
+    await (await provisioner(world, world.beta)).user({ userName: email })
+    const { secret } = await invite(email)
+    const { lookup } = world.dependencies.database
+    const query = lookup.query.bind(lookup)
+    let isSet = false
+    const asked = vi.spyOn(lookup, 'query').mockImplementation(async (...given: unknown[]) => {
+      // After the offer was found, which has no password yet, and before the person is.
+      if (!isSet && /from people where email/.test(String(given[0]))) {
+        isSet = true
+        await setPassword(world.dependencies, { email, password })
+      }
+      return Reflect.apply(query, lookup, given)
+    })
+    const answer = await accept(secret).finally(() => asked.mockRestore())
+    expect(isSet).toBe(true)
+    expect(answer.__typename).toBe('SignInRefused')
+    expect(await find(email)).toBeUndefined()
+    expect((await signIn(email)).__typename).toBe('SignInRefused')
+    expect((await accept(secret, { password })).__typename).toBe('SignInPayload')
   })
 
   it('is guessed at no oftener than by signing in', async () => {

@@ -23,7 +23,7 @@ import { digestBytes, splitDigests } from '../tokens/secret.ts'
 import { lockOrganization } from './groups.ts'
 import { type Member, memberColumns, readOrganization } from './members.ts'
 import { emailProblem, memberNameProblem, nameOf } from './operator.ts'
-import { AlreadyMember, InvitationNotFound, TooManyInvitations } from './refusals.ts'
+import { AlreadyMember, InvitationNotFound, oneOwner, TooManyInvitations } from './refusals.ts'
 import type { OrganizationRole } from './roles.ts'
 
 export interface Invitation {
@@ -89,12 +89,7 @@ export async function inviteMember(
   const issues: InputIssue[] = []
   const problem = emailProblem(input.email)
   if (problem) issues.push({ path: 'email', message: problem })
-  if (input.role === 'OWNER') {
-    issues.push({
-      path: 'role',
-      message: 'An organization has the one owner. Choose another role, such as SUPER_ADMIN.',
-    })
-  }
+  if (input.role === 'OWNER') issues.push(oneOwner)
   if (issues.length > 0) throw new InvalidInput(issues)
   await countSecret(acting)
   const email = emailKey(input.email)
@@ -209,6 +204,8 @@ export async function acceptInvitation(
     ? await findPerson(database, email)
     : (await requirePassword(dependencies, { email, password }, (_person, [first]) => first ?? null)).person
   const newHash = offer.choosesPassword ? await passwords.hash(password) : null
+  // Of whoever chooses one nothing is proven, also where they have one by now.
+  const provenHash = offer.choosesPassword ? null : known?.passwordHash
   const elsewhere = known ? await listMemberships(database, known.id) : []
 
   return withOrganization(database, { organizationId }, async (transaction) => {
@@ -220,7 +217,7 @@ export async function acceptInvitation(
     if (passwordHash === null) {
       if (newHash === null || !domainConfirmed) throw new SignInRefused()
       await storePassword(transaction, { personId, passwordHash: newHash })
-    } else if (passwordHash !== known?.passwordHash && !(await passwords.verify(password, passwordHash))) {
+    } else if (passwordHash !== provenHash && !(await passwords.verify(password, passwordHash))) {
       throw new SignInRefused()
     }
     const before = await findMembership(transaction, organizationId, email)

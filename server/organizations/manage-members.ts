@@ -8,7 +8,7 @@ import type { OrganizationId } from '../identifiers.ts'
 import { InvalidInput } from '../refusal.ts'
 import { lockOrganization } from './groups.ts'
 import { findMember, type Member, memberColumns } from './members.ts'
-import { MemberNotFound, OwnerProtected } from './refusals.ts'
+import { MemberNotFound, OwnerProtected, oneOwner } from './refusals.ts'
 import type { OrganizationRole } from './roles.ts'
 
 export interface MemberFilter {
@@ -89,10 +89,7 @@ export async function setMemberRole(
   acting: Acting,
   { memberId, role }: { memberId: string; role: OrganizationRole },
 ): Promise<Member> {
-  if (role === 'OWNER') {
-    const message = 'An organization has the one owner. Choose another role, such as SUPER_ADMIN.'
-    throw new InvalidInput([{ path: 'role', message }])
-  }
+  if (role === 'OWNER') throw new InvalidInput([oneOwner])
   return changing(acting, memberId, async (transaction, member) => {
     if (member.role === role) return
     await transaction.update(members).set({ role, roleFromGroups: false }).where(own(acting, member))

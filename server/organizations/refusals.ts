@@ -1,4 +1,9 @@
-import { Refusal } from '../refusal.ts'
+import { type InputIssue, Refusal } from '../refusal.ts'
+
+export const oneOwner: InputIssue = {
+  path: 'role',
+  message: 'An organization has the one owner. Choose another role, such as SUPER_ADMIN.',
+}
 
 export class MemberNotFound extends Refusal {
   constructor() {
