@@ -8,7 +8,9 @@ export function createClock(): () => number {
   let lead = Date.now() - performance.now()
   return () => {
     const monotonic = performance.now()
-    lead = Math.max(lead, Date.now() - monotonic)
+    const latest = Date.now() - monotonic
+    // Nothing is written while nothing has changed, since a number that is kept is made anew each time.
+    if (latest > lead) lead = latest
     return monotonic + lead
   }
 }

@@ -1,22 +1,14 @@
-import { LRUCache } from 'lru-cache'
-import type { Answer, Verdict } from './verdict.ts'
+import { createAcceptedSecrets } from './accepted-secrets.ts'
+import { type Answer, refusal, type Verdict } from './verdict.ts'
 
 /** Enough for floods of the same few bad secrets; a flood of ever new ones gains nothing from more. */
 const mostRefusals = 1_000
 const refusalMilliseconds = 1_000
 
-interface KeptVerdict {
-  /** Settled already, so that giving it out costs nothing. */
-  readonly verdict: Promise<Verdict>
-  /** When the question was sent. */
-  askedAt: number
-  readonly endsAt: number
-}
-
 /** What Latchkey answered, by secret. Whether that may still be trusted is for the verifier to know. */
 export interface VerdictCache {
   /** What was kept, unless it has come to its end. */
-  find(secret: string, now: number): KeptVerdict | undefined
+  find(secret: string, now: number, usedFrom: string | null): Verdict | undefined
   /** A refusal is kept for a second. */
   keep(secret: string, answer: Answer, askedAt: number): void
   forget(secret: string): void
@@ -28,65 +20,69 @@ export interface VerdictCache {
   tokenCount(): number
 }
 
-interface AcceptedVerdict extends KeptVerdict {
-  readonly tokenId: string
-  /** How many secrets had been accepted when it was last moved to the front. */
-  movedAt: number
+export interface VerdictCacheSettings {
+  /** How many accepted secrets are kept. */
+  size: number
+  /** An accepted secret that is found so long after it was asked about is given to `onDue`, from where it was used. */
+  refreshMilliseconds: number
+  onDue: (secret: string, usedFrom: string | null) => void
 }
 
-export function createVerdictCache(size: number): VerdictCache {
+export function createVerdictCache({ size, refreshMilliseconds, onDue }: VerdictCacheSettings): VerdictCache {
+  const accepted = createAcceptedSecrets()
   const secretsOf = new Map<string, readonly string[]>()
-  const accepted = new LRUCache<string, AcceptedVerdict>({
-    max: size,
-    dispose({ tokenId }, secret) {
-      const others = secretsOf.get(tokenId)?.filter((other) => other !== secret) ?? []
-      if (others.length > 0) secretsOf.set(tokenId, others)
-      else secretsOf.delete(tokenId)
-    },
-  })
-  const refused = new LRUCache<string, KeptVerdict>({ max: mostRefusals })
+  /** When each refusal ends, in the order in which they came. */
+  const refused = new Map<string, number>()
   let epoch = 0
-  let acceptances = 0
 
-  const forget = (secret: string) => {
-    accepted.delete(secret)
+  function forgetAccepted(secret: string): void {
+    const token = accepted.forget(secret)
+    if (!token) return
+    const others = secretsOf.get(token.tokenId)?.filter((other) => other !== secret) ?? []
+    if (others.length > 0) secretsOf.set(token.tokenId, others)
+    else secretsOf.delete(token.tokenId)
+  }
+  function forget(secret: string): void {
+    forgetAccepted(secret)
     refused.delete(secret)
   }
+
   return {
-    find(secret, now) {
-      const known = accepted.peek(secret)
-      // Moving an entry to the front takes as long as finding it, and is of no use until others have come before it.
-      if (known && acceptances - known.movedAt > size / 4) {
-        accepted.get(secret)
-        known.movedAt = acceptances
+    find(secret, now, usedFrom) {
+      const token = accepted.find(secret, now)
+      if (token) return token
+      const due = accepted.postpone(secret, now, now + refreshMilliseconds)
+      if (due) {
+        onDue(secret, usedFrom)
+        return due
       }
-      const kept = known ?? refused.get(secret)
-      return kept !== undefined && now < kept.endsAt ? kept : undefined
+      const refusedUntil = refused.get(secret)
+      return refusedUntil !== undefined && now < refusedUntil ? refusal : undefined
     },
     keep(secret, { verdict, lifetimeMilliseconds }, askedAt) {
-      const settled = Promise.resolve(verdict)
+      forget(secret)
       if (verdict.active) {
-        const { tokenId } = verdict
-        if (refused.size > 0) refused.delete(secret)
-        const endsAt = askedAt + lifetimeMilliseconds
-        accepted.set(secret, { verdict: settled, tokenId, askedAt, endsAt, movedAt: ++acceptances })
-        const others = secretsOf.get(tokenId)
-        secretsOf.set(tokenId, others ? [...others, secret] : [secret])
+        const idle = accepted.size() < size ? undefined : accepted.findIdle()
+        if (idle !== undefined) forgetAccepted(idle)
+        accepted.keep(secret, verdict, { dueAt: askedAt + refreshMilliseconds, endsAt: askedAt + lifetimeMilliseconds })
+        secretsOf.set(verdict.tokenId, [...(secretsOf.get(verdict.tokenId) ?? []), secret])
       } else {
-        accepted.delete(secret)
-        refused.set(secret, { verdict: settled, askedAt, endsAt: askedAt + refusalMilliseconds })
+        refused.set(secret, askedAt + refusalMilliseconds)
+        const [oldest] = refused.size > mostRefusals ? refused.keys() : []
+        if (oldest !== undefined) refused.delete(oldest)
       }
     },
     forget,
     forgetTokens(tokenIds) {
       epoch++
       refused.clear()
-      for (const tokenId of tokenIds) for (const secret of secretsOf.get(tokenId) ?? []) accepted.delete(secret)
+      for (const tokenId of tokenIds) for (const secret of secretsOf.get(tokenId) ?? []) forgetAccepted(secret)
     },
     forgetEverything() {
       epoch++
       refused.clear()
-      accepted.clear()
+      accepted.forgetAll()
+      secretsOf.clear()
     },
     epoch: () => epoch,
     tokenCount: () => secretsOf.size,

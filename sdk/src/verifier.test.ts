@@ -203,8 +203,12 @@ describe('a secret that cannot be a token', () => {
     for (const presented of [...changed, ...malformed, ...others]) {
       expect(await verifier.verify(presented), presented).toEqual({ active: false })
     }
+    // As a program without types may.
+    for (const presented of [undefined, null, 7, {}, [secret]]) {
+      expect(await Reflect.apply(verifier.verify, undefined, [presented])).toEqual({ active: false })
+    }
     expect(latchkey.calls).toEqual([])
-    expect(verifier.metrics().refusedLocally).toBe(changed.length + malformed.length + others.length)
+    expect(verifier.metrics().refusedLocally).toBe(changed.length + malformed.length + others.length + 5)
   })
 
   it('is told by the form that the server issues, for integration tokens and access tokens, under any prefix', async () => {
@@ -463,6 +467,16 @@ describe('refusals', () => {
     latchkey.say({ tokenIds: ['tok_enabled'] })
     await until(() => verifier.metrics().invalidations === 2)
     expect(await verifier.verify(secret)).toMatchObject({ active: true, tokenId: 'tok_enabled' })
+  })
+
+  it('are kept of the last thousand', async () => {
+    const latchkey = await openLatchkey()
+    const verifier = await openVerifier(latchkey, { stalenessBoundMilliseconds: 1e8 })
+    vi.spyOn(performance, 'now').mockReturnValue(monotonicClock())
+    const bad = Array.from({ length: 1_001 }, () => issue())
+    await Promise.all(bad.map((secret) => verifier.verify(secret)))
+    expect(await costOf(latchkey, () => Promise.all(bad.slice(1).map((secret) => verifier.verify(secret))))).toBe(0)
+    expect(await costOf(latchkey, () => verifier.verify(bad[0] ?? ''))).toBe(1)
   })
 
   it('do not drive accepted tokens out of the cache', async () => {

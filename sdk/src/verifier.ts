@@ -95,9 +95,12 @@ export function createVerifier(options: VerifierOptions): Verifier {
   const latchkey = createClient({ url, credential, timeoutMilliseconds, signal, fetch })
   const now = createClock()
   const isWellFormed = createFormCheck(prefix)
-  const cache = createVerdictCache(cacheSize)
+  const cache = createVerdictCache({
+    size: cacheSize,
+    refreshMilliseconds,
+    onDue: (secret, usedFrom) => void questions.ask(secret, usedFrom).catch(() => undefined),
+  })
   const counts = { hits: 0, misses: 0, refusedLocally: 0, calls: 0, invalidations: 0, drops: 0, reconnections: 0 }
-  const refused = Promise.resolve<Verdict>(refusal)
 
   let state: VerifierState = 'stale'
   let stateSince = new Date()
@@ -182,24 +185,21 @@ export function createVerifier(options: VerifierOptions): Verifier {
   })
 
   return {
-    // Nothing here is asynchronous, and nothing is made, while the answer is known.
+    // Nothing here is asynchronous while the answer is known, and a new promise is nearer in memory than one that was kept.
     verify(secret, about) {
       const at = now()
-      const kept = isTrusted(at) ? cache.find(secret, at) : undefined
-      if (kept) {
+      const usedFrom = about?.usedFrom ?? null
+      const verdict = isTrusted(at) && typeof secret === 'string' ? cache.find(secret, at, usedFrom) : undefined
+      if (verdict) {
         counts.hits++
-        if (at - kept.askedAt >= refreshMilliseconds) {
-          kept.askedAt = at
-          questions.ask(secret, about?.usedFrom ?? null).catch(() => undefined)
-        }
-        return kept.verdict
+        return Promise.resolve(verdict)
       }
       if (!isWellFormed(secret)) {
         counts.refusedLocally++
-        return refused
+        return Promise.resolve(refusal)
       }
       counts.misses++
-      return questions.ask(secret, about?.usedFrom ?? null)
+      return questions.ask(secret, usedFrom)
     },
     metrics: () => ({ state, stateSince, ...counts, cachedTokens: cache.tokenCount() }),
     async close() {
