@@ -34,7 +34,7 @@ export interface Contender extends AsyncDisposable {
 }
 
 const peers = fileURLToPath(new URL('peers/', import.meta.url))
-const main = fileURLToPath(new URL('../server/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 
 /** The peers are no dependency of Latchkey: they are installed when the benchmark first needs them. */
 export async function installPeers(announce: (text: string) => void): Promise<void> {

@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-const main = join(import.meta.dirname, '..', 'server', 'main.ts')
+const main = join(import.meta.dirname, '..', 'dist', 'main.js')
 
 /** As `npm start` does it. What the first start prints, and shows once, is what an example goes on with. */
 export async function startLatchkey(opened: AsyncDisposableStack, dataDirectory: string) {

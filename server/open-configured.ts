@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import type { Logger } from 'pino'
+import { checkout } from './checkout.ts'
 import type { Config } from './config.ts'
 import { startEmbeddedDatabase } from './database/embedded.ts'
 import { openBeside } from './database/embedded-beside.ts'
@@ -15,7 +16,6 @@ import type { Tracing } from './observability/tracing.ts'
 import { openDependencies } from './open-dependencies.ts'
 
 const connectTimeoutMilliseconds = 5_000
-const checkout = fileURLToPath(new URL('..', import.meta.url))
 
 export interface OpeningOptions {
   log: Logger
@@ -86,7 +86,7 @@ export const countMigrations = (count: number) => `${count} ${count === 1 ? 'mig
 
 /** The server and the command line mean the same directory, wherever the command line is called. */
 function dataDirectory(config: Config): string {
-  return resolve(checkout, config.dataDirectory)
+  return resolve(fileURLToPath(checkout), config.dataDirectory)
 }
 
 /**

@@ -50,7 +50,7 @@ async function latchkey(
   commandArguments: string[],
   { input = '', environment = settings() }: RunOptions = {},
 ): Promise<Ran> {
-  const child = spawn(process.execPath, ['server/cli.ts', ...commandArguments], {
+  const child = spawn(process.execPath, ['dist/cli.js', ...commandArguments], {
     cwd: checkout,
     env: { PATH: process.env.PATH ?? '', NODE_COMPILE_CACHE: compileCache, ...environment },
   })
@@ -884,7 +884,7 @@ describe('questions', () => {
   /** A real terminal, as util-linux makes one. The answers are typed when their questions have come. */
   async function onTerminal(command: string, answers: [question: string, keys: string][]) {
     const environment = { PATH: process.env.PATH ?? '', TERM: 'xterm', ...settings() }
-    const child = spawn('script', ['-qec', `${process.execPath} server/cli.ts ${command}`, '/dev/null'], {
+    const child = spawn('script', ['-qec', `${process.execPath} dist/cli.js ${command}`, '/dev/null'], {
       cwd: checkout,
       env: environment,
     })

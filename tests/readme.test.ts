@@ -121,7 +121,7 @@ describe('the README', () => {
 
   it('shows command lines that work', async () => {
     for (const line of block('sh', 'npx latchkey').trim().split('\n')) {
-      const command = line.replace(/^npx latchkey/, `${process.execPath} server/cli.ts`)
+      const command = line.replace(/^npx latchkey/, `${process.execPath} dist/cli.js`)
       const { stdout } = await run('bash', ['-c', command], {
         cwd: fileURLToPath(root),
         env: { ...process.env, ...environment },

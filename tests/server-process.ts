@@ -13,9 +13,10 @@ export async function startServerProcess(
     databaseUrl,
     port = '0',
     environment = {},
-  }: { databaseUrl: string; port?: string; environment?: Record<string, string> },
+    program = 'dist/main.js',
+  }: { databaseUrl: string; port?: string; environment?: Record<string, string>; program?: string },
 ): Promise<{ child: ChildProcess; address: string }> {
-  const child = spawn(process.execPath, ['server/main.ts'], {
+  const child = spawn(process.execPath, [program], {
     cwd: checkout,
     env: {
       PATH: process.env.PATH ?? '',

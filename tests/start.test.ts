@@ -63,9 +63,9 @@ function run(file: string, commandArguments: string[], environment: Record<strin
 }
 
 /** What `npm start` runs. */
-const startServer = (environment: Record<string, string>) => run('server/main.ts', [], { PORT: '0', ...environment })
+const startServer = (environment: Record<string, string>) => run('dist/main.js', [], { PORT: '0', ...environment })
 const serveByCommand = (environment: Record<string, string>) =>
-  run('server/cli.ts', ['serve'], { PORT: '0', ...environment })
+  run('dist/cli.js', ['serve'], { PORT: '0', ...environment })
 
 async function until(started: Process, text: string): Promise<void> {
   const ended = started.ended.then((code) => {
@@ -83,7 +83,7 @@ async function serving(environment: Record<string, string>, by = startServer): P
 }
 
 async function latchkey(commandArguments: string[], environment: Record<string, string>) {
-  const ran = run('server/cli.ts', commandArguments, environment)
+  const ran = run('dist/cli.js', commandArguments, environment)
   const code = await ran.ended
   return { code, stdout: ran.stdout, stderr: ran.stderr }
 }
@@ -136,9 +136,9 @@ describe('npm start, with the embedded database', { timeout: 60_000 }, () => {
   let token = ''
 
   it('is what these tests run', () => {
-    expect(manifest.scripts.start).toMatch(/^(exec )?node server\/main\.ts$/)
-    expect(manifest.bin.latchkey).toBe('server/cli.ts')
-    expect(readFileSync(join(checkout, 'server/cli.ts'), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/)
+    expect(manifest.scripts.start).toMatch(/^(exec )?node dist\/main\.js$/)
+    expect(manifest.bin.latchkey).toBe('dist/cli.js')
+    expect(readFileSync(join(checkout, 'dist/cli.js'), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/)
   })
 
   it('says at the first start how to sign in, and what it says is true', async () => {
@@ -214,7 +214,7 @@ describe('npm start, with the embedded database', { timeout: 60_000 }, () => {
   })
 
   it('leaves nothing running where the command line is interrupted', async () => {
-    const interrupted = run('server/cli.ts', ['organization', 'list'], environment)
+    const interrupted = run('dist/cli.js', ['organization', 'list'], environment)
     while (postgresOf(directory).length === 0) await delay(5)
     interrupted.child.kill('SIGINT')
     expect(await interrupted.ended).toBe(130)
@@ -292,7 +292,7 @@ describe('npm start, with the embedded database', { timeout: 60_000 }, () => {
   it('means the same directory by a relative path, wherever the command line is called', async () => {
     const relative = `node_modules/.latchkey-${process.pid}`
     temporary.push(join(checkout, relative))
-    const ran = spawn(process.execPath, [join(checkout, 'server/cli.ts'), 'service', 'list'], {
+    const ran = spawn(process.execPath, [join(checkout, 'dist/cli.js'), 'service', 'list'], {
       cwd: tmpdir(),
       env: { PATH: process.env.PATH ?? '', DATA_DIRECTORY: relative },
     })

@@ -4,9 +4,10 @@ import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
+import { checkout } from '../checkout.ts'
 import { sqlState } from './unavailable.ts'
 
-const migrationsFolder = fileURLToPath(new URL('../../migrations', import.meta.url))
+const migrationsFolder = fileURLToPath(new URL('migrations', checkout))
 /** Any number that no other program is likely to lock: the first bytes of SHA-256("latchkey migrations"). */
 const advisoryLock = 2_965_050_503
 

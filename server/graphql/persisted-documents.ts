@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { type GraphQLSchema, getOperationAST, parse, print, separateOperations } from 'graphql'
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit'
 import type { Plugin } from 'graphql-yoga'
+import { checkout } from '../checkout.ts'
 
-const operations = new URL('../../sdk/operations/', import.meta.url)
+const operations = new URL('sdk/operations/', checkout)
 
 /**
  * The operations of the SDK of this version, by the hash that the SDK sends in their place: the SHA-256 of their

@@ -3,11 +3,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { extname, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import sirv from 'sirv'
+import { checkout } from '../checkout.ts'
 import { type Answer, answerFault } from './answer.ts'
 import { answerPage, pageHeaders } from './page.ts'
 
 /** Where `npm install` leaves the console. */
-export const builtConsole = fileURLToPath(new URL('../../console/dist', import.meta.url))
+export const builtConsole = fileURLToPath(new URL('console/dist', checkout))
 
 export interface ConsoleFiles {
   /** Whether the console has something at this path, compared to the letter. */

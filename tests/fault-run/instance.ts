@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { findFreePort } from './own-postgres.ts'
@@ -36,7 +38,7 @@ export async function openInstance(environment: Record<string, string>, director
     url: `http://127.0.0.1:${port}`,
     async start() {
       let output = ''
-      const starting = spawn(process.execPath, ['server/main.ts'], {
+      const starting = spawn(process.execPath, [programOf('main', directory)], {
         cwd: directory,
         env: { PATH: process.env.PATH ?? '', PORT: String(port), LOG_LEVEL: 'error', ...environment },
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -72,7 +74,7 @@ export async function runLatchkey(
   environment: Record<string, string>,
   directory = checkout,
 ): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, ['server/cli.ts', ...words], {
+  const child = spawn(process.execPath, [programOf('cli', directory), ...words], {
     cwd: directory,
     env: { PATH: process.env.PATH ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -85,4 +87,9 @@ export async function runLatchkey(
   child.stderr.setEncoding('utf8').on('data', hear)
   const [code] = await once(child, 'close')
   return { code: typeof code === 'number' ? code : null, output }
+}
+
+/** Built, but for the versions from before there was anything to build. */
+function programOf(name: 'main' | 'cli', directory: string): string {
+  return existsSync(join(directory, 'build.ts')) ? `dist/${name}.js` : `server/${name}.ts`
 }

@@ -16,6 +16,6 @@ export async function setup(project: TestProject): Promise<void> {
   url.pathname = `/${templateDatabase}`
   const environment = { PATH: process.env.PATH ?? '', DATABASE_URL: url.href, LATCHKEY_SECRET: 'x'.repeat(32) }
   const options = { cwd: checkout, env: environment }
-  const { stdout } = await promisify(execFile)(process.execPath, ['server/cli.ts', 'migrate'], options)
+  const { stdout } = await promisify(execFile)(process.execPath, ['dist/cli.js', 'migrate'], options)
   process.stdout.write(`This version's “latchkey migrate”: ${stdout}`)
 }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,8 +48,10 @@ export async function openVersionBefore(commit: string): Promise<VersionBefore> 
     await git(['read-tree', commit], environment)
     await git(['checkout-index', '--all', `--prefix=${directory}/`], environment)
     const isHere = await hasPackagesOf(directory)
-    if (isHere) await linkPackages(directory)
-    else await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: directory, ...installedOptions })
+    if (isHere) {
+      await linkPackages(directory)
+      if (existsSync(join(directory, 'build.ts'))) await run(process.execPath, ['build.ts'], { cwd: directory })
+    } else await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: directory, ...installedOptions })
     return {
       directory,
       name: await git(['log', '-1', '--format=%h %s', commit]),
