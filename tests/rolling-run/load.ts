@@ -1,8 +1,7 @@
-import { Agent, type IncomingMessage, request } from 'node:http'
-import { text as readText } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createClient, type Latchkey, paginate, unwrap } from '@latchkey/sdk'
 import { createVerifier } from '@latchkey/sdk/verifier'
+import { type Connections, openConnections } from './connections.ts'
 
 /** A token, and what this client has been told of it. */
 interface KnownToken {
@@ -64,12 +63,12 @@ export const stalenessBoundMilliseconds = 5_000
  */
 export async function startLoad(settings: LoadSettings): Promise<Load> {
   const { url, serviceSecret, person, requestsPerSecond } = settings
-  const stranger = createClient({ url, timeoutMilliseconds })
+  const connections = openConnections(url, timeoutMilliseconds)
+  const stranger = createClient({ url, timeoutMilliseconds, fetch: connections.fetch })
   const { sessionToken } = unwrap((await stranger.signIn({ input: person })).signIn)
   const admin = stranger.with({ credential: sessionToken })
   const service = stranger.with({ credential: serviceSecret })
 
-  const agent = new Agent({ keepAlive: true })
   const live: KnownToken[] = []
   const deleted: KnownToken[] = []
   const sent: Record<Kind, number> = { introspection: 0, verifyToken: 0, list: 0, creation: 0, deletion: 0 }
@@ -107,7 +106,7 @@ export async function startLoad(settings: LoadSettings): Promise<Load> {
     if (!active && !token.leaving) throw new Error('a good token was refused')
   }
   const does: Record<Kind, (nth: number) => Promise<void>> = {
-    introspection: (nth) => verify(nth, (token) => introspect(settings, { agent, token })),
+    introspection: (nth) => verify(nth, (token) => introspect(connections, { serviceSecret, token })),
     verifyToken: (nth) =>
       verify(nth, async (secret) => (await service.verifyToken({ token: secret })).verifyToken.active),
     async list() {
@@ -174,8 +173,8 @@ export async function startLoad(settings: LoadSettings): Promise<Load> {
       await working
       verified.reconnections = verifier.metrics().reconnections
       await verifier.close()
-      agent.destroy()
       failures.push(...(await differences(admin, live)))
+      connections.close()
       return {
         sent,
         failures,
@@ -200,23 +199,16 @@ async function differences(admin: Latchkey, live: readonly KnownToken[]): Promis
   ]
 }
 
-/** Over `node:http`, as a gateway would: `fetch` would take as long for a request as the server does, on the same machine. */
 async function introspect(
-  { url, serviceSecret }: LoadSettings,
-  { agent, token }: { agent: Agent; token: string },
+  connections: Connections,
+  { serviceSecret, token }: { serviceSecret: string; token: string },
 ): Promise<boolean> {
-  const asking = request(`${url}/oauth/introspect`, {
-    method: 'POST',
-    agent,
+  const { status, text } = await connections.post({
+    path: '/oauth/introspect',
     headers: { authorization: `Bearer ${serviceSecret}`, 'content-type': 'application/x-www-form-urlencoded' },
-    signal: AbortSignal.timeout(timeoutMilliseconds),
+    body: `token=${token}`,
   })
-  asking.end(`token=${token}`)
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    asking.once('response', resolve).once('error', reject)
-  })
-  const text = await readText(response)
-  if (response.statusCode !== 200) throw new Error(`HTTP ${response.statusCode}`)
+  if (status !== 200) throw new Error(`HTTP ${status}`)
   const answer: unknown = JSON.parse(text)
   if (typeof answer !== 'object' || !answer || !('active' in answer)) throw new Error('no introspection was answered')
   return answer.active === true
