@@ -1,7 +1,6 @@
 #!/usr/bin/env node
-import './compile-cache.ts'
+import { runCommandLine } from './cli/run.ts'
 
-const { runCommandLine } = await import('./cli/run.ts')
 // Whoever reads the output, such as head, may have enough of it before the command has ended.
 process.stdout.on('error', () => undefined)
 const code = await runCommandLine(process.argv.slice(2), {

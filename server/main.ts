@@ -1,8 +1,8 @@
-import './compile-cache.ts'
+import { readConfig } from './config.ts'
+import { explain } from './explain.ts'
+import { serve } from './serve.ts'
 
-const { explain } = await import('./explain.ts')
 try {
-  const [{ readConfig }, { serve }] = await Promise.all([import('./config.ts'), import('./serve.ts')])
   await serve(readConfig(process.env), (text) => process.stdout.write(`${text}\n`))
   process.exit(0)
 } catch (error) {

@@ -26,9 +26,6 @@ const checkout = fileURLToPath(new URL('..', import.meta.url))
 const serverKey = 'the server key of the command line’s tests'
 const origin = { ipAddress: null, userAgent: null }
 
-/** Node starts a third faster with it, and there are many starts here. */
-const compileCache = mkdtempSync(join(tmpdir(), 'latchkey-compiled-'))
-
 interface Ran {
   code: number | null
   stdout: string
@@ -52,7 +49,7 @@ async function latchkey(
 ): Promise<Ran> {
   const child = spawn(process.execPath, ['dist/cli.js', ...commandArguments], {
     cwd: checkout,
-    env: { PATH: process.env.PATH ?? '', NODE_COMPILE_CACHE: compileCache, ...environment },
+    env: { PATH: process.env.PATH ?? '', ...environment },
   })
   const ran: Ran = { code: null, stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -110,7 +107,6 @@ afterAll(async () => {
   await superuser.end()
   await dependencies.close()
   await database.drop()
-  rmSync(compileCache, { recursive: true, force: true })
 })
 
 const settings = () => ({ DATABASE_URL: database.databaseUrl, LATCHKEY_SECRET: serverKey })

@@ -29,8 +29,6 @@ function newDirectory(): string {
   temporary.push(directory)
   return directory
 }
-/** Node starts a third faster with it. */
-const compileCache = newDirectory()
 
 interface Process {
   child: ChildProcess
@@ -44,7 +42,7 @@ interface Process {
 function run(file: string, commandArguments: string[], environment: Record<string, string>): Process {
   const child = spawn(process.execPath, [file, ...commandArguments], {
     cwd: checkout,
-    env: { PATH: process.env.PATH ?? '', NODE_COMPILE_CACHE: compileCache, ...environment },
+    env: { PATH: process.env.PATH ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   running.add(child)

@@ -1,7 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createClient, paginate } from '@latchkey/sdk'
 import { pino } from 'pino'
@@ -55,14 +52,12 @@ const beforeFaultMilliseconds = 2_000
 export async function runFaults(plan: Plan, announce: (text: string) => void): Promise<Outcome> {
   const began = performance.now()
   await using stack = new AsyncDisposableStack()
-  const directory = await mkdtemp(join(tmpdir(), 'latchkey-fault-run-'))
-  stack.defer(() => rm(directory, { recursive: true, force: true }))
   const postgres = stack.use(await openOwnPostgres())
   await postgres.start()
   const serverKey = randomBytes(32).toString('base64url')
   const serviceSecret = await fill(postgres.url, serverKey)
   const environment = { DATABASE_URL: postgres.url, LATCHKEY_SECRET: serverKey }
-  const serverEnvironment = { ...environment, ...limits, NODE_COMPILE_CACHE: directory }
+  const serverEnvironment = { ...environment, ...limits }
   const instances = await Promise.all(stalenessBounds.map(() => openInstance(serverEnvironment)))
   for (const instance of instances) stack.defer(() => instance.stop())
   await Promise.all(instances.map((instance) => instance.start()))

@@ -1,7 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import { addService } from '../../server/identity/services.ts'
@@ -53,8 +50,6 @@ export async function runRolling(
   announce: (text: string) => void,
 ): Promise<RollingOutcome> {
   await using stack = new AsyncDisposableStack()
-  const directory = await mkdtemp(join(tmpdir(), 'latchkey-rolling-run-'))
-  stack.defer(() => rm(directory, { recursive: true, force: true }))
   const serverKey = randomBytes(32).toString('base64url')
   const serviceSecret = await fill(databaseUrl, serverKey)
   const environment = {
@@ -63,7 +58,6 @@ export async function runRolling(
     TRUST_PROXY: '127.0.0.1',
     SHUTDOWN_DELAY_SECONDS: String(plan.shutdownDelaySeconds),
     TOKEN_CREATION_LIMIT: '0',
-    NODE_COMPILE_CACHE: directory,
   }
   const instances = [await openInstance(environment), await openInstance(environment)] as const
   // Killed, so that a run that failed is over at once.
