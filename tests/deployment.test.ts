@@ -2,12 +2,13 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { createClient, unwrap } from '@latchkey/sdk'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { readConfig, settingNames } from '../server/config.ts'
+import { isInstalled } from './installed.ts'
 import { readPage } from './markdown.ts'
 import { startServerProcess } from './server-process.ts'
 import { createDatabase, password } from './world.ts'
@@ -19,9 +20,7 @@ const dockerfile = read('Dockerfile')
 const balancer = read('deploy/haproxy.cfg')
 const balancerSettings = new Set([...balancer.matchAll(/"\$\{(\w+)\}"/g)].map(([, name = '']) => name))
 const stopSeconds = 10
-/** Where it is not installed, its own test is left out: those that count are run where it is. */
-const isHelmHere =
-  process.env.CI !== undefined || (process.env.PATH ?? '').split(delimiter).some((one) => existsSync(join(one, 'helm')))
+const isHelmHere = isInstalled('helm')
 
 describe('the Dockerfile', () => {
   const instructions = dockerfile.replaceAll('\\\n', ' ').split('\n')

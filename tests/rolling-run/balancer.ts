@@ -1,16 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { findFreePort } from '../fault-run/own-postgres.ts'
+import { isInstalled } from '../installed.ts'
 
 export const balancerConfiguration = fileURLToPath(new URL('../../deploy/haproxy.cfg', import.meta.url))
 const searchPath = `${process.env.PATH ?? ''}:/usr/sbin`
-/** Where it is not installed, the tests behind it are left out: those that count are run where it is. */
-export const isBalancerHere =
-  process.env.CI !== undefined || searchPath.split(':').some((folder) => existsSync(join(folder, 'haproxy')))
+export const isBalancerHere = isInstalled('haproxy', searchPath)
 const startingMilliseconds = 10_000
 const pollMilliseconds = 50
 
