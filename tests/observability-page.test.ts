@@ -1,14 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { parse } from 'yaml'
-import { z } from 'zod'
 import { auditActions } from '../server/audit/record-event.ts'
 import { settingNames } from '../server/config.ts'
 import { faultStatus } from '../server/fault.ts'
 import { unreadinessMessages } from '../server/http/readiness.ts'
 import { createMetrics } from '../server/observability/metrics.ts'
 import { codes, readPage } from './markdown.ts'
+import { alerts, dashboard, panelQueries } from './monitoring.ts'
 import { openTraces, type Traces } from './traces.ts'
 import { openWorld, serve, type World } from './world.ts'
 
@@ -47,43 +46,6 @@ function metricOf(name: string): Registered | undefined {
   return known.get(name) ?? (base?.type === 'histogram' ? base : undefined)
 }
 
-const rules = z
-  .object({
-    groups: z.array(
-      z.object({
-        name: z.string(),
-        rules: z.array(
-          z.strictObject({
-            alert: z.string().regex(/^Latchkey[A-Za-z]+$/),
-            expr: z.string(),
-            for: z
-              .string()
-              .regex(/^\d+[smh]$/)
-              .optional(),
-            labels: z.strictObject({ severity: z.enum(['critical', 'warning', 'info']) }),
-            annotations: z.strictObject({ summary: z.string(), action: z.string() }),
-          }),
-        ),
-      }),
-    ),
-  })
-  .parse(parse(read('deploy/prometheus/alerts.yml')))
-const alerts = rules.groups.flatMap((group) => group.rules)
-
-const dashboard = z
-  .object({
-    panels: z.array(
-      z.object({
-        id: z.number(),
-        title: z.string(),
-        gridPos: z.object({ x: z.number(), y: z.number(), w: z.number(), h: z.number() }),
-        targets: z.array(z.object({ expr: z.string() })).optional(),
-      }),
-    ),
-    templating: z.object({ list: z.array(z.object({ name: z.string(), definition: z.string().optional() })) }),
-  })
-  .parse(JSON.parse(read('deploy/grafana/latchkey.json')))
-const panelQueries = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr))
 const queries = [
   ...alerts.map(({ expr }) => expr),
   ...panelQueries,
@@ -151,7 +113,7 @@ describe('the alerts and the dashboard', () => {
       const metrics = [...query.matchAll(metricName)].flatMap(([name]) => metricOf(name) ?? [])
       const labels = [...given, ...metrics.flatMap((metric) => metric.labels)]
       const grouped = [...query.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, names = '']) => names.split(/,\s*/))
-      const matched = [...query.matchAll(/(\w+)=~?"([^"]*)"/g)]
+      const matched = [...query.matchAll(/(\w+)(?:=|!=|=~|!~)"([^"]*)"/g)]
       for (const name of [...grouped, ...matched.map(([, name = '']) => name)]) expect(labels, query).toContain(name)
     }
     const values = {
