@@ -183,7 +183,7 @@ describe('a database of one’s own, backed up as the page on operations says wh
       await configure(environment.PGDATA, 'recovery_target_time', (lines) =>
         lines.replace(/(?<=recovery_target_time = ')[^']+/, moment),
       )
-    const postgres = stack.use(await openOwnPostgres(directory))
+    const postgres = stack.use(await openOwnPostgres({ directory }))
     await postgres.start()
     const isWritable = async () =>
       (await postgres.run<{ recovering: boolean }>('select pg_is_in_recovery() as recovering'))[0]?.recovering === false

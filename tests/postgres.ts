@@ -1,10 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import pg from 'pg'
 import type { TestProject } from 'vitest/node'
-import { startEmbeddedDatabase } from '../server/database/embedded.ts'
 import { migrateDatabase } from '../server/database/migrate.ts'
+import { type OwnPostgres, openOwnPostgres } from './fault-run/own-postgres.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -18,18 +14,16 @@ export const templateDatabase = 'latchkey_template'
 
 /** Starts one real PostgreSQL for the whole run. */
 export async function setup({ provide }: TestProject) {
-  const directory = await mkdtemp(join(tmpdir(), 'latchkey-tests-'))
-  const postgres = await startEmbeddedDatabase({ directory, announce: () => undefined })
-  const client = new pg.Client({ connectionString: postgres.url })
-  await client.connect()
-  await client.query(`create database ${templateDatabase}`)
-  await client.end()
-  const template = new URL(postgres.url)
+  const postgres = await openOwnPostgres()
+  await postgres.start()
+  await makeTemplate(postgres)
+  provide('postgresUrl', postgres.url)
+  return () => postgres[Symbol.asyncDispose]()
+}
+
+export async function makeTemplate({ url, run }: OwnPostgres): Promise<void> {
+  await run(`create database ${templateDatabase}`)
+  const template = new URL(url)
   template.pathname = `/${templateDatabase}`
   await migrateDatabase(template.href)
-  provide('postgresUrl', postgres.url)
-  return async () => {
-    await postgres.stop()
-    await rm(directory, { recursive: true, force: true })
-  }
 }

