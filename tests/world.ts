@@ -76,8 +76,11 @@ export interface Introspection {
   label?: string
 }
 
-export async function openWorld(settings: Partial<DependencySettings> & ServingSettings = {}): Promise<World> {
-  const { databaseUrl, drop } = await createDatabase()
+export async function openWorld({
+  postgresUrl,
+  ...settings
+}: Partial<DependencySettings> & ServingSettings & { postgresUrl?: string } = {}): Promise<World> {
+  const { databaseUrl, drop } = await createDatabase(postgresUrl)
   const superuser = new pg.Pool({ connectionString: databaseUrl, max: 2 })
   // The database may be dropped before the pool has heard that its connections ended.
   superuser.on('error', () => undefined)
@@ -240,9 +243,10 @@ export async function serve(
   }
 }
 
-/** A migrated, empty database of its own. */
-export async function createDatabase(): Promise<{ databaseUrl: string; drop(): Promise<void> }> {
-  const postgresUrl = inject('postgresUrl')
+/** A migrated, empty database of its own, on the PostgreSQL of this test run unless another is given. */
+export async function createDatabase(
+  postgresUrl = inject('postgresUrl'),
+): Promise<{ databaseUrl: string; drop(): Promise<void> }> {
   const name = `test_${process.pid}_${Math.random().toString(36).slice(2)}`
   const run = async (statement: string) => {
     const client = new pg.Client({ connectionString: postgresUrl })
