@@ -51,6 +51,8 @@ export function openConnections(url: string, timeoutMilliseconds: number): Conne
     const socket = connect({ host: hostname, port: Number(port), noDelay: true }).setEncoding('latin1')
     const connection: Connection = { socket, received: '', dueAt: 0, resolve: nothing, reject: nothing }
     socket.on('data', (text: string) => {
+      // What nobody waits for, such as word that the connection was idle for too long, must not be the next one's answer.
+      if (!busy.has(connection)) return void socket.destroy()
       connection.received += text
       const answer = readAnswer(connection.received)
       if (answer) settle(connection, answer)
