@@ -15,7 +15,7 @@ it is measured.
 
   --tokens=<number>     how many the database holds; 1,000,000 unless set
   --rounds=<number>     how often each is measured, in turn; 5 unless set
-  --seconds=<number>    for how long each time, after a warm-up of 2 seconds; 4 unless set
+  --seconds=<number>    for how long each time, after a warm-up of 6 seconds; 4 unless set
   --sizes               instead: introspection among 10,000,000 tokens, and among 10,000
   --keep=<directory>    leave the filled databases there, and use those that are there
 `
@@ -38,7 +38,7 @@ interface Target {
 }
 
 const connections = 64
-const warmUpSeconds = 2
+const warmUpSeconds = 6
 const chart = new URL('../docs/benchmarks.svg', import.meta.url)
 const print = (text: string): void => {
   process.stdout.write(`${text}\n`)

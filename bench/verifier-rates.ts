@@ -7,6 +7,7 @@ import { expectActive, openVerifier, type VerifierRates } from './verification-v
 // A process of its own, as a service that uses the verifier is.
 
 const callers = 64
+const warmUpPasses = 5
 const passes = 5
 const warmTimes = 10
 /** How many verifications are made between two looks at the network, as a busy service would come to it. */
@@ -22,12 +23,12 @@ async function measureRates(database: Database): Promise<VerifierRates> {
   await using latchkey = await startLatchkey(database.url, serverKey)
   const warm: number[] = []
   const cold: number[] = []
-  // The first pass warms Latchkey up, and this process.
-  for (let pass = 0; pass <= passes; pass++) {
+  // The first warm Latchkey up, and this process: both are some ten seconds old before all of their code is compiled.
+  for (let pass = 1; pass <= warmUpPasses + passes; pass++) {
     await using verifier = await openVerifier(latchkey.url, database)
     const coldRate = await verifyCold(verifier, database.secrets)
     const warmRate = await verifyWarm(verifier, database.secrets)
-    if (pass > 0) {
+    if (pass > warmUpPasses) {
       cold.push(coldRate)
       warm.push(warmRate)
     }

@@ -38,14 +38,9 @@ export function answerJson(
   mediaType = 'application/json',
 ): void {
   const text = JSON.stringify(body)
-  response.writeHead(status, [
-    ...response.commonHeaders,
-    'content-type',
-    mediaType,
-    'content-length',
-    String(Buffer.byteLength(text)),
-    ...Object.entries(headers).flat(),
-  ])
+  const lines = response.commonHeaders.concat('content-type', mediaType, 'content-length', `${Buffer.byteLength(text)}`)
+  for (const [name, value] of Object.entries(headers)) lines.push(name, value)
+  response.writeHead(status, lines)
   response.end(text)
 }
 

@@ -32,12 +32,12 @@ export async function readBody(request: IncomingMessage): Promise<string> {
       if (size > mostBodyBytes) reject(tooLarge())
       else chunks.push(chunk)
     })
-    request.once('end', () => {
+    request.on('end', () => {
       const [only] = chunks
       resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks))
     })
-    request.once('error', () => reject(new CallerGone()))
-    request.once('close', () => {
+    request.on('error', () => reject(new CallerGone()))
+    request.on('close', () => {
       if (!request.readableEnded) reject(new CallerGone())
     })
   })

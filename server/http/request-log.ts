@@ -42,7 +42,7 @@ const routineOperations = new Set(['verifyToken', 'verifyTokenDigests'])
 const routineRoutes = new Set<string | null>(['/oauth/introspect', '/healthz', '/readyz', 'console'])
 
 const idBytes = 12
-const idsAtOnce = 64
+const idsAtOnce = 256
 
 export function createRequestLog({ log, randomBytes }: { log: Logger; randomBytes: RandomBytes }): RequestLog {
   let ids: string[] = []

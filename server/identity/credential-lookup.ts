@@ -42,6 +42,7 @@ interface Asker {
   readonly answers: (Credential | null)[]
   missing: number
   failed: boolean
+  readonly askedAt: number
   readonly resolve: (answers: (Credential | null)[]) => void
   readonly reject: (reason: unknown) => void
   readonly isGone: (() => boolean) | undefined
@@ -53,7 +54,7 @@ interface Asker {
 interface Question {
   readonly kind: LookupKind
   readonly digest: PresentedDigest
-  readonly askedAt: number
+  /** The first who asked. */
   readonly asker: Asker
   readonly place: number
   others: { asker: Asker; place: number }[] | null
@@ -95,7 +96,8 @@ export function createCredentialLookup({
   let answeredAt = 0
   lookups.readWaiting(() => waiting.size)
 
-  function ask(kind: LookupKind, digest: PresentedDigest, asker: Asker, place: number, askedAt: number): void {
+  function add(kind: LookupKind, digest: PresentedDigest, asker: Asker, place: number): void {
+    asker.missing++
     const key = kind + digest
     const known = waiting.get(key)
     if (known) {
@@ -103,8 +105,8 @@ export function createCredentialLookup({
       known.others.push({ asker, place })
       return
     }
-    if (waiting.size >= longestQueue) asker.reject(new DatabaseUnavailable('too many questions wait'))
-    else waiting.set(key, { kind, digest, askedAt, asker, place, others: null, row: null })
+    if (waiting.size >= longestQueue) refuse(asker, new DatabaseUnavailable('too many questions wait'))
+    else waiting.set(key, { kind, digest, asker, place, others: null, row: null })
   }
 
   function checkForDelay(): void {
@@ -115,14 +117,14 @@ export function createCredentialLookup({
     }
     for (const batch of sent) for (const question of batch) if (!isLate(question, now)) break
     const [oldest] = waiting.values()
-    if (oldest && now - oldest.askedAt >= checkMilliseconds && sent.size < mostStatements) send()
+    if (oldest && now - oldest.asker.askedAt >= checkMilliseconds && sent.size < mostStatements) send()
     checking = false
     if (waiting.size + sent.size > 0) checkLater()
   }
 
   /** Whoever asked too long ago is told so, whether or not the answer comes yet. */
   function isLate(question: Question, now: number): boolean {
-    if (now - question.askedAt < patienceMilliseconds) return false
+    if (now - question.asker.askedAt < patienceMilliseconds) return false
     fail(question, new DatabaseUnavailable('no answer in time'))
     return true
   }
@@ -214,73 +216,77 @@ export function createCredentialLookup({
     }
   }
 
-  function findAll(
+  function ask(
     kind: LookupKind,
     digests: readonly (PresentedDigest | null)[],
-    isGone?: () => boolean,
-  ): Promise<(Credential | null)[]> {
-    return new Promise((resolve, reject) => {
-      const answers = digests.map(() => null)
-      const askedAt = performance.now()
-      const trace = tracing?.ask() ?? null
-      const asker: Asker = {
-        answers,
-        missing: 0,
-        resolve(found) {
-          lookups.seconds.observe((answeredAt - askedAt) / 1_000)
-          trace?.end()
-          resolve(found)
-        },
-        reject(reason) {
-          // Each of an asker's questions may tell of the same outage.
-          if (!asker.failed) lookups.failures.value++
-          asker.failed = true
-          trace?.end(reason)
-          reject(reason)
-        },
-        failed: false,
-        isGone,
-        trace,
-      }
-      digests.forEach((digest, place) => {
-        if (digest === null) return
-        asker.missing++
-        ask(kind, digest, asker, place, askedAt)
-      })
-      if (asker.missing === 0) {
-        trace?.end()
-        return resolve(answers)
-      }
-      if (!checking) checkLater()
-      if (waiting.size >= worthwhileBatch) sendSoon()
-      else if (maySend()) schedule()
-    })
+    isGone: Asker['isGone'],
+    resolve: Asker['resolve'],
+    reject: Asker['reject'],
+  ): void {
+    const answers: Asker['answers'] = []
+    const trace = tracing?.ask() ?? null
+    const asker = { answers, missing: 0, failed: false, askedAt: performance.now(), resolve, reject, isGone, trace }
+    for (const digest of digests) {
+      const place = answers.push(null) - 1
+      if (digest !== null) add(kind, digest, asker, place)
+    }
+    if (asker.missing === 0) {
+      trace?.end()
+      resolve(answers)
+      return
+    }
+    if (!checking) checkLater()
+    if (waiting.size >= worthwhileBatch) sendSoon()
+    else if (maySend()) schedule()
+  }
+
+  function tell({ asker, place, others }: Question, credential: Credential | null): void {
+    give(asker, place, credential)
+    if (others) for (const other of others) give(other.asker, other.place, credential)
+  }
+
+  function give(asker: Asker, place: number, credential: Credential | null): void {
+    asker.answers[place] = credential
+    asker.missing--
+    if (asker.missing > 0) return
+    lookups.seconds.observe((answeredAt - asker.askedAt) / 1_000)
+    asker.trace?.end()
+    asker.resolve(asker.answers)
+  }
+
+  function fail({ asker, others }: Question, reason: unknown): void {
+    refuse(asker, reason)
+    if (others) for (const other of others) refuse(other.asker, reason)
+  }
+
+  function refuse(asker: Asker, reason: unknown): void {
+    // Each of an asker's questions may tell of the same outage.
+    if (!asker.failed) lookups.failures.value++
+    asker.failed = true
+    asker.trace?.end(reason)
+    asker.reject(reason)
+  }
+
+  /** A row that cannot be read fails those who asked for it, and none of its neighbours. */
+  function settle(question: Question): void {
+    try {
+      tell(question, question.row && readRow(question.digest, question.row))
+    } catch (error) {
+      fail(question, error)
+    }
   }
 
   return {
-    findAll,
-    find: (kind, digest, isGone) => findAll(kind, [digest], isGone).then(([credential = null]) => credential),
+    findAll: (kind, digests, isGone) => new Promise((resolve, reject) => ask(kind, digests, isGone, resolve, reject)),
+    find: (kind, digest, isGone) =>
+      new Promise((resolve, reject) =>
+        ask(kind, [digest], isGone, ([credential = null]) => resolve(credential), reject),
+      ),
   }
 }
 
 function isGone({ asker, others }: Question): boolean {
   return asker.isGone?.() === true && (others?.every((other) => other.asker.isGone?.() === true) ?? true)
-}
-
-function tell(question: Question, credential: Credential | null): void {
-  give(question.asker, question.place, credential)
-  for (const { asker, place } of question.others ?? []) give(asker, place, credential)
-}
-
-function give(asker: Asker, place: number, credential: Credential | null): void {
-  asker.answers[place] = credential
-  asker.missing--
-  if (asker.missing === 0) asker.resolve(asker.answers)
-}
-
-function fail({ asker, others }: Question, reason: unknown): void {
-  asker.reject(reason)
-  for (const other of others ?? []) other.asker.reject(reason)
 }
 
 /** Everyone whom a statement is for, once each. */
@@ -295,13 +301,4 @@ function askingIn(batch: Question[]): ReadonlySet<Asking> {
 
 function joinDigests(questions: Question[]): Buffer {
   return Buffer.from(questions.map(({ digest }) => digest).join(''), 'latin1')
-}
-
-/** A row that cannot be read fails those who asked for it, and none of its neighbours. */
-function settle(question: Question): void {
-  try {
-    tell(question, question.row && readRow(question.digest, question.row))
-  } catch (error) {
-    fail(question, error)
-  }
 }
