@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -12,7 +12,6 @@ import { readNetworks } from '../server/http/client-address.ts'
 import { createMetrics } from '../server/observability/metrics.ts'
 import { start } from '../server/start.ts'
 import { createInvalidations } from '../server/tokens/invalidation.ts'
-import { parseHash } from '../server/tokens/secret.ts'
 import { startDeliveries } from '../server/webhooks/delivery.ts'
 import { openReceiver, passTime } from './receiver.ts'
 import { changesBy, parseSeries, readSeries } from './series.ts'
@@ -138,7 +137,7 @@ describe('verifications', () => {
     const { secret } = await createToken('Verified')
     const { secret: stopped, token } = await createToken('Stopped')
     unwrap((await world.alpha.owner.updateToken({ input: { id: token.id, enabled: false } })).updateToken)
-    const digests = [secret, stopped, 'lki_nothing'].map((one) => createHash('sha256').update(one).digest('hex'))
+    const digests = [secret, stopped, 'lki_nothing'].map((one) => hash('sha256', one))
     const changed = await changes(async () => {
       for (const one of [secret, secret, stopped, 'lki_nothing']) await world.introspect(one)
       for (const one of [secret, stopped]) await world.service.verifyToken({ token: one })
@@ -158,7 +157,7 @@ describe('verifications', () => {
   })
 
   it('tell how many questions a statement gathered, how long it took and how long it was waited for', async () => {
-    const digests = Array.from({ length: 100 }, (_, nth) => createHash('sha256').update(`${nth}`).digest('hex'))
+    const digests = Array.from({ length: 100 }, (_, nth) => hash('sha256', `${nth}`))
     await world.service.verifyTokenDigests({ digests })
     const changed = await changes(() => world.service.verifyTokenDigests({ digests }))
     expect(changed).toMatchObject({
@@ -181,10 +180,7 @@ describe('verifications', () => {
     const { credentials, digester } = world.dependencies
     const lookup = vi.spyOn(world.dependencies.database.lookup, 'query')
     lookup.mockImplementation(() => Promise.reject(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' })))
-    const digest = (text: string) => {
-      const sha256 = parseHash(createHash('sha256').update(text).digest('hex'))
-      return sha256 && digester.digestOfHash(sha256)
-    }
+    const digest = (text: string) => digester.readHash(hash('sha256', text))
     const changed = await changes(async () => {
       await expect(credentials.findAll('bearer', [digest('one'), digest('other')])).rejects.toThrow()
     }).finally(() => lookup.mockRestore())

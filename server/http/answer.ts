@@ -38,10 +38,12 @@ export function answerJson(
   mediaType = 'application/json',
 ): void {
   const text = JSON.stringify(body)
-  const lines = response.commonHeaders.concat('content-type', mediaType, 'content-length', `${Buffer.byteLength(text)}`)
+  const bytes = Buffer.byteLength(text)
+  const lines = response.commonHeaders.concat('content-type', mediaType, 'content-length', `${bytes}`)
   for (const [name, value] of Object.entries(headers)) lines.push(name, value)
   response.writeHead(status, lines)
-  response.end(text)
+  // What has a byte for each character is the same in both, and is copied as it is.
+  response.end(text, bytes === text.length ? 'latin1' : 'utf8')
 }
 
 /** In the form in which GraphQL clients expect an error, whatever address it is for. */

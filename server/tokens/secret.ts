@@ -69,11 +69,6 @@ export function splitDigests(presented: PresentedDigest): Digest[] {
 
 export const digestsIn = (presented: PresentedDigest): number => presented.length / digestLength
 
-/** A SHA-256 given in lower-case hexadecimal; null for any other text. */
-export function parseHash(text: string): Digest | null {
-  return /^[0-9a-f]{64}$/.test(text) ? Buffer.from(text, 'hex').toString('latin1') : null
-}
-
 /** What is kept of an issued secret. */
 export interface SecretRecord {
   digest: Buffer
@@ -98,8 +93,11 @@ export interface Digester {
   read(secret: string): PresentedSecret | null
   /** Null for what is not an invitation's secret. */
   readInvitation(secret: string): PresentedDigest | null
-  /** `HMAC-SHA-256(server key, SHA-256(secret))`, of a SHA-256 that a service made so as not to send the secret. */
-  digestOfHash(sha256: Digest): PresentedDigest
+  /**
+   * `HMAC-SHA-256(server key, SHA-256(secret))`, of a SHA-256 in lower-case hexadecimal, which a service made so as not to
+   * send the secret. Null for any other text.
+   */
+  readHash(text: string): PresentedDigest | null
   /** A digest of any text, under the server key, that is no secret's. */
   digestOf(purpose: string, text: string): Buffer
   /** The same under the key of that id, which has to be among this server's: see `hasKey`. */
@@ -116,8 +114,12 @@ const mostServicesKept = 1_000
 interface ServerKey {
   id: string
   hmac(data: Buffer | string): Buffer
-  digestOfHash(sha256: Digest): Digest
+  digestOfHash(sha256: Sha256): Digest
 }
+
+/** In lower-case hexadecimal. */
+type Sha256 = string
+const sha256Form = /^[0-9a-f]{64}$/
 
 function openKey(key: string): ServerKey {
   const hmac = (data: Buffer | string) => createHmac('sha256', key).update(data).digest()
@@ -152,12 +154,12 @@ export function createDigester({
   const digestOfHash =
     former.length === 0
       ? current.digestOfHash
-      : (sha256: Digest) => [current, ...former].map((key) => key.digestOfHash(sha256)).join('')
-  const digestOfSecret = (secret: string) => digestOfHash(hash('sha256', secret, 'binary'))
+      : (sha256: Sha256) => [current, ...former].map((key) => key.digestOfHash(sha256)).join('')
+  const digestOfSecret = (secret: string) => digestOfHash(hash('sha256', secret))
   /** Few services ask millions of times. What is kept of their secrets is what they send of tokens: a SHA-256. */
-  const digestsOfServices = new Map<Digest, PresentedDigest>()
+  const digestsOfServices = new Map<Sha256, PresentedDigest>()
   const digestOfService = (secret: string) => {
-    const sha256 = hash('sha256', secret, 'binary')
+    const sha256 = hash('sha256', secret)
     const known = digestsOfServices.get(sha256)
     if (known !== undefined) return known
     if (digestsOfServices.size >= mostServicesKept) digestsOfServices.clear()
@@ -167,7 +169,7 @@ export function createDigester({
   }
   const fromBits = (kind: SecretKind, bits: Buffer) => {
     const secret = formatSecret(prefix, kind, bits)
-    const digest = digestBytes(current.digestOfHash(hash('sha256', secret, 'binary')))
+    const digest = digestBytes(current.digestOfHash(hash('sha256', secret)))
     return { secret, record: { digest, keyId: current.id, hint: secret.slice(-4) } }
   }
   // 64 bytes go in where a secret's digest takes 32, so that neither can stand for the other.
@@ -188,7 +190,7 @@ export function createDigester({
       return { kind, digest: kind === 'service' ? digestOfService(secret) : digestOfSecret(secret) }
     },
     readInvitation: (secret) => (parseSecret(prefix, secret) === 'invitation' ? digestOfSecret(secret) : null),
-    digestOfHash,
+    readHash: (text) => (sha256Form.test(text) ? digestOfHash(text) : null),
     digestOf: (purpose, text) => digestUnder(current, purpose, text),
     digestUnder: (keyId, purpose, text) => digestUnder(keyOf(keyId), purpose, text),
     hasKey: (keyId) => keys.has(keyId),
@@ -196,10 +198,10 @@ export function createDigester({
 }
 
 /**
- * HMAC-SHA-256 (RFC 2104) of a digest, written out over Node's one-shot hash: a quarter of what `createHmac` takes, on a
+ * HMAC-SHA-256 (RFC 2104) of a SHA-256, written out over Node's one-shot hash: a quarter of what `createHmac` takes, on a
  * path where it is most of the work.
  */
-function createDigestHmac(key: string): (digest: Digest) => Digest {
+function createDigestHmac(key: string): (sha256: Sha256) => Digest {
   const blockBytes = 64
   const keyBytes = Buffer.byteLength(key) > blockBytes ? hash('sha256', key, 'buffer') : Buffer.from(key)
   const padded = (byte: number) => {
@@ -209,8 +211,8 @@ function createDigestHmac(key: string): (digest: Digest) => Digest {
   }
   const inner = padded(0x36)
   const outer = padded(0x5c)
-  return (digest) => {
-    inner.write(digest, blockBytes, 'latin1')
+  return (sha256) => {
+    inner.write(sha256, blockBytes, 'hex')
     outer.write(hash('sha256', inner, 'binary'), blockBytes, 'latin1')
     return hash('sha256', outer, 'binary')
   }

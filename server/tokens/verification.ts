@@ -3,7 +3,6 @@ import type { AccessTokenCredential, Credential, IntegrationTokenCredential } fr
 import type { Authentication } from '../identity/principal.ts'
 import type { Way } from '../observability/metrics.ts'
 import { type OrganizationRole, permissionsOf } from '../organizations/roles.ts'
-import { parseHash } from './secret.ts'
 
 /** The answer about a presented token that is to be accepted. */
 export interface AcceptedToken {
@@ -54,11 +53,7 @@ export function beginLookup(
   hashes: readonly string[],
   isGone?: () => boolean,
 ): BegunLookup {
-  const digests = hashes.map((text) => {
-    const sha256 = parseHash(text)
-    return sha256 === null ? null : digester.digestOfHash(sha256)
-  })
-  const found = credentials.findAll('bearer', digests, isGone)
+  const found = credentials.findAll('bearer', hashes.map(digester.readHash), isGone)
   // Whoever takes it up hears of a failure; a caller who is refused has nobody who does.
   found.catch(() => undefined)
   return { hashes, found }
