@@ -48,10 +48,10 @@ export async function installPeers(announce: (text: string) => void): Promise<vo
   if (code !== 0) throw new Error('The peers cannot be installed: “npm ci” in bench/peers tells why.')
 }
 
-/** Latchkey as `npm start` runs it, on a database that is migrated. What it logs of each deletion would bury the figures. */
-export async function startLatchkey(databaseUrl: string, serverKey: string): Promise<Contender> {
+/** Latchkey as `npm start` runs it, or another build of it, on a database that is migrated. What it logs of each deletion would bury the figures. */
+export async function startLatchkey(databaseUrl: string, serverKey: string, file = main): Promise<Contender> {
   const settings = { DATABASE_URL: databaseUrl, LATCHKEY_SECRET: serverKey, PORT: '0', LOG_LEVEL: 'warn' }
-  return startServer(main, settings, (line) => /serves at (http:\/\/\S+)/.exec(line)?.[1])
+  return startServer(file, settings, (line) => /serves at (http:\/\/\S+)/.exec(line)?.[1])
 }
 
 /** One of the servers in `peers`. */

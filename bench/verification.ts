@@ -6,6 +6,7 @@ import { startEmbeddedDatabase } from '../server/database/embedded.ts'
 import { drawChart } from './chart.ts'
 import { installPeers, type Measured, measure } from './contender.ts'
 import { formatTable, median, writeResults } from './report.ts'
+import { compareBuilds } from './verification-builds.ts'
 import { allEntries, type Entry, introspection } from './verification-contenders.ts'
 import { openTokenDatabase } from './verification-tokens.ts'
 import { measureInvalidation, measureVerifier } from './verification-verifier.ts'
@@ -17,6 +18,8 @@ it is measured.
   --rounds=<number>     how often each is measured, in turn; 5 unless set
   --seconds=<number>    for how long each time, after a warm-up of 6 seconds; 4 unless set
   --sizes               instead: introspection among 10,000,000 tokens, and among 10,000
+  --against=<checkout>  instead: introspection by this build and by the one in that checkout, in turns of a second
+  --turns=<number>      how many of those; 40 unless set
   --keep=<directory>    leave the filled databases there, and use those that are there
 `
 
@@ -51,6 +54,8 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
     sizes: { type: 'boolean', default: false },
+    against: { type: 'string' },
+    turns: { type: 'string', default: '40' },
     keep: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -63,7 +68,9 @@ export async function measureVerification(): Promise<void> {
   try {
     const postgres = await startEmbeddedDatabase({ directory, announce: print })
     try {
-      await (options.sizes ? compareSizes(postgres.url) : compareContenders(postgres.url))
+      if (options.sizes) await compareSizes(postgres.url)
+      else if (options.against !== undefined) await compareWith(options.against, postgres.url)
+      else await compareContenders(postgres.url)
     } finally {
       await postgres.stop()
     }
@@ -140,6 +147,12 @@ async function compareContenders(postgresUrl: string): Promise<void> {
       ],
     }),
   )
+}
+
+async function compareWith(against: string, postgresUrl: string): Promise<void> {
+  const database = await openTokenDatabase(postgresUrl, Number(options.tokens), print)
+  const turns = Number(options.turns)
+  print(`\n${await compareBuilds(database, introspection(database), { against, turns, connections })}`)
 }
 
 /** Whether introspection keeps its rate among a thousand times as many tokens. */
