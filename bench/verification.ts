@@ -19,6 +19,7 @@ it is measured.
   --seconds=<number>    for how long each time, after a warm-up of 6 seconds; 4 unless set
   --sizes               instead: introspection among 10,000,000 tokens, and among 10,000
   --against=<checkout>  instead: introspection by this build and by the one in that checkout, in turns of a second
+                        while both run
   --turns=<number>      how many of those; 40 unless set
   --keep=<directory>    leave the filled databases there, and use those that are there
 `

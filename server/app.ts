@@ -58,40 +58,40 @@ export function createHttpServer(
   const consoleFiles = openConsoleFiles(consoleDirectory)
   const scim = createScim(dependencies, { publicUrl })
 
-  type Route = (request: IncomingMessage, response: Answer, origin: RequestOrigin) => Promise<void> | void
-  const routes = new Map<string, Route>(
-    Object.entries<Route>({
-      '/graphql': async (request, response, origin) => {
-        // Yoga makes an address of it, and would answer one that is none with a stack.
-        if (!URL.canParse(`http://${request.headers.host}`))
-          return answerFault(response, 400, 'The “Host” header is no host.')
-        if (isAmbiguous(request)) {
-          return answerFault(response, 400, 'Send one “Authorization” header.')
-        }
-        if (asksForPage(request)) return answerGraphiQL(request, response, origin)
-        if (request.method === 'POST' && !isJson(request)) {
-          return answerFault(response, 415, 'Send the GraphQL request as application/json.')
-        }
-        await graphql(request, response, origin)
-      },
-      '/oauth/introspect': (request, response, origin) => introspect(dependencies, request, response, origin),
-      '/healthz': (request, response) => {
-        if (!isRead(request)) return answerFault(response, 405, 'This takes GET.', { allow: 'GET, HEAD' })
-        answerJson(response, 200, { status: 'alive' })
-      },
-      '/readyz': async (request, response) => {
-        if (!isRead(request)) return answerFault(response, 405, 'This takes GET.', { allow: 'GET, HEAD' })
-        const reasons = await readiness()
-        if (reasons.length === 0) return answerJson(response, 200, { status: 'ready' })
-        answerJson(response, 503, { status: 'not ready', reasons }, { 'retry-after': '1' })
-      },
-    }),
-  )
+  const routes: Record<
+    string,
+    (request: IncomingMessage, response: Answer, origin: RequestOrigin) => Promise<void> | void
+  > = {
+    '/graphql': async (request, response, origin) => {
+      // Yoga makes an address of it, and would answer one that is none with a stack.
+      if (!URL.canParse(`http://${request.headers.host}`))
+        return answerFault(response, 400, 'The “Host” header is no host.')
+      if (isAmbiguous(request)) {
+        return answerFault(response, 400, 'Send one “Authorization” header.')
+      }
+      if (asksForPage(request)) return answerGraphiQL(request, response, origin)
+      if (request.method === 'POST' && !isJson(request)) {
+        return answerFault(response, 415, 'Send the GraphQL request as application/json.')
+      }
+      await graphql(request, response, origin)
+    },
+    '/oauth/introspect': (request, response, origin) => introspect(dependencies, request, response, origin),
+    '/healthz': (request, response) => {
+      if (!isRead(request)) return answerFault(response, 405, 'This takes GET.', { allow: 'GET, HEAD' })
+      answerJson(response, 200, { status: 'alive' })
+    },
+    '/readyz': async (request, response) => {
+      if (!isRead(request)) return answerFault(response, 405, 'This takes GET.', { allow: 'GET, HEAD' })
+      const reasons = await readiness()
+      if (reasons.length === 0) return answerJson(response, 200, { status: 'ready' })
+      answerJson(response, 503, { status: 'not ready', reasons }, { 'retry-after': '1' })
+    },
+  }
 
   async function serve(request: IncomingMessage, response: Answer, record: RequestRecord): Promise<void> {
     const { socket, headers } = request
     const [path = ''] = (request.url ?? '').split('?', 1)
-    const route = routes.get(path)
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined
     const isScim = scim.owns(path)
     const isConsole = !route && !isScim && consoleFiles.owns(path)
     const ipAddress = clientAddress(request, trustedProxies)

@@ -12,9 +12,7 @@ import type { Digester } from './tokens/secret.ts'
 
 /** Bounds how often something is done, on all instances together. Throws what the database throws where it is away. */
 export interface RateLimit {
-  /** Where it is false, nothing is counted, and everything may be done. */
-  isLimited: boolean
-  /** Counts once, or as often as is said. Gives the seconds to wait, or null where it may be done. */
+  /** Counts once, or as often as is said. Gives the seconds to wait, or null where it may be done. Without a limit, asks nobody. */
   count(whose: string, times?: number): Promise<number | null>
   /** Counts once less, for what turned out not to count. */
   giveBack(whose: string): Promise<void>
@@ -66,7 +64,6 @@ interface LimitOptions {
 }
 
 const unlimited: RateLimit = {
-  isLimited: false,
   count: async () => null,
   giveBack: async () => undefined,
   reset: async () => undefined,
@@ -81,7 +78,6 @@ function createRateLimit(
   // The tables keep no address of anyone, neither where mail goes nor where requests come from.
   const digestOf = (whose: string) => digester.digestOf(purpose, keyOf(whose)).toString('base64url')
   return {
-    isLimited: true,
     async count(whose, times = 1) {
       try {
         await limiter.consume(digestOf(whose), times)
@@ -163,7 +159,7 @@ export async function countVerifications(
   { limits, principal }: { limits: RateLimits; principal: Principal | null },
   times: number,
 ): Promise<void> {
-  if (!principal || !limits.verifications.isLimited) return
+  if (!principal) return
   const retryAfterSeconds = await limits.verifications.count(principalId(principal), times)
   if (retryAfterSeconds !== null) {
     throw new RateLimited('Too many tokens were verified within a minute.', retryAfterSeconds)

@@ -38,12 +38,15 @@ export function answerJson(
   mediaType = 'application/json',
 ): void {
   const text = JSON.stringify(body)
-  const bytes = Buffer.byteLength(text)
-  const lines = response.commonHeaders.concat('content-type', mediaType, 'content-length', `${bytes}`)
-  for (const [name, value] of Object.entries(headers)) lines.push(name, value)
-  response.writeHead(status, lines)
-  // What has a byte for each character is the same in both, and is copied as it is.
-  response.end(text, bytes === text.length ? 'latin1' : 'utf8')
+  response.writeHead(status, [
+    ...response.commonHeaders,
+    'content-type',
+    mediaType,
+    'content-length',
+    String(Buffer.byteLength(text)),
+    ...Object.entries(headers).flat(),
+  ])
+  response.end(text)
 }
 
 /** In the form in which GraphQL clients expect an error, whatever address it is for. */

@@ -31,8 +31,7 @@ export function parseSecret(prefix: string, text: string): SecretKind | null {
   if (text.length !== prefix.length + 2 + randomCharacters + checksumCharacters) return null
   if (!text.startsWith(prefix) || text[prefix.length + 1] !== '_') return null
   const kind = kinds.get(text[prefix.length] ?? '')
-  // With the length and the one underscore that there can be, this is the whole form.
-  if (!kind || !/^[a-z]+_[0-9A-Za-z]+$/.test(text)) return null
+  if (!kind || !/^[0-9A-Za-z]+$/.test(text.slice(prefix.length + 2))) return null
   return text.endsWith(checksum(text.slice(0, -checksumCharacters))) ? kind : null
 }
 
