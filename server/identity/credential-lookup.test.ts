@@ -186,12 +186,17 @@ describe('a look-up that cannot be answered', () => {
     expect(await good).toMatchObject({ kind: 'service', name: 'service 1' })
   })
 
-  it('fails with its statement, and the next one is asked anew', async () => {
+  it('fails with its statement for everyone who asked it, and the next one is asked anew', async () => {
     const { asked, find } = openDatabase()
-    const first = find('service', digest()).catch((error: Error) => error)
+    const shared = digest()
+    const failures: Error[] = []
+    for (const one of [shared, shared, digest()]) find('service', one).catch((error: Error) => failures.push(error))
     await settle()
+    expect(asked.map(({ digests }) => digests.length)).toEqual([2])
     asked[0]?.fail(new Error('Connection terminated unexpectedly'))
-    expect(await first).toBeInstanceOf(DatabaseUnavailable)
+    await settle()
+    expect(failures).toHaveLength(3)
+    for (const failure of failures) expect(failure).toBeInstanceOf(DatabaseUnavailable)
     const second = find('service', digest())
     await settle()
     asked[1]?.answer()
