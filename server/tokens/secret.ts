@@ -155,17 +155,11 @@ export function createDigester({
       ? current.digestOfHash
       : (sha256: Sha256) => [current, ...former].map((key) => key.digestOfHash(sha256)).join('')
   const digestOfSecret = (secret: string) => digestOfHash(hash('sha256', secret))
-  /** Few services ask millions of times. What is kept of their secrets is what they send of tokens: a SHA-256. */
-  const digestsOfServices = new Map<Sha256, PresentedDigest>()
-  const digestOfService = (secret: string) => {
-    const sha256 = hash('sha256', secret)
-    const known = digestsOfServices.get(sha256)
-    if (known !== undefined) return known
-    if (digestsOfServices.size >= mostServicesKept) digestsOfServices.clear()
-    const digest = digestOfHash(sha256)
-    digestsOfServices.set(sha256, digest)
-    return digest
-  }
+  /**
+   * Few services ask millions of times, and present the same text each time: reading it again, to the checksum and the
+   * digest, would take a tenth of an introspection. Only what it says is kept, never whether it is good.
+   */
+  const servicesRead = new Map<string, PresentedSecret>()
   const fromBits = (kind: SecretKind, bits: Buffer) => {
     const secret = formatSecret(prefix, kind, bits)
     const digest = digestBytes(current.digestOfHash(hash('sha256', secret)))
@@ -184,9 +178,16 @@ export function createDigester({
         keyOf(keyId).hmac(createHash('sha512').update('latchkey derived secret').update(salt).update(context).digest()),
       ),
     read(secret) {
+      const known = servicesRead.get(secret)
+      if (known) return known
       const kind = parseSecret(prefix, secret)
       if (!kind || kind === 'invitation') return null
-      return { kind, digest: kind === 'service' ? digestOfService(secret) : digestOfSecret(secret) }
+      const presented = { kind, digest: digestOfSecret(secret) }
+      if (kind === 'service') {
+        if (servicesRead.size >= mostServicesKept) servicesRead.clear()
+        servicesRead.set(secret, presented)
+      }
+      return presented
     },
     readInvitation: (secret) => (parseSecret(prefix, secret) === 'invitation' ? digestOfSecret(secret) : null),
     readHash: (text) => (sha256Form.test(text) ? digestOfHash(text) : null),
