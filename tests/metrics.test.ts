@@ -182,7 +182,7 @@ describe('verifications', () => {
     lookup.mockImplementation(() => Promise.reject(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' })))
     const digest = (text: string) => digester.readHash(hash('sha256', text))
     const changed = await changes(async () => {
-      await expect(credentials.findAll('bearer', [digest('one'), digest('other')])).rejects.toThrow()
+      await expect(credentials.find([digest('one'), digest('other')])).rejects.toThrow()
     }).finally(() => lookup.mockRestore())
     expect(changed.latchkey_credential_lookup_failures_total).toBe(1)
   })

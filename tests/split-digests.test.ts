@@ -108,7 +108,7 @@ describe('the digests of tokens, split between two PostgreSQL servers', () => {
     const lookups = [whole.lookup, world.dependencies.database.lookup, split].map(lookUpBy)
     const [one, throughFirst, fromEach] = await Promise.all(
       lookups.map(async (lookup) =>
-        (await lookup.findAll('bearer', digests)).map(
+        (await lookup.find(digests.map((digest) => ({ kind: 'bearer', digest })))).map(
           (found) => found && { ...found, expiresInMilliseconds: typeof found.expiresInMilliseconds },
         ),
       ),

@@ -20,10 +20,9 @@ const service = (...permissions: string[]): Principal => ({
 function open() {
   const asked: number[] = []
   const credentials: Authentication['credentials'] = {
-    find: async () => null,
-    findAll: async (_kind, digests) => {
-      asked.push(digests.length)
-      return digests.map(() => null)
+    find: async (presented) => {
+      asked.push(presented.length)
+      return presented.map(() => null)
     },
   }
   const nameOf = (text: string | null | undefined): Verification | null =>

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { DatabaseUnavailable } from '../database/unavailable.ts'
 import { createId } from '../identifiers.ts'
 import { createMetrics } from '../observability/metrics.ts'
+import type { PresentedDigest } from '../tokens/secret.ts'
 import { createCredentialLookup, type LookupPool } from './credential-lookup.ts'
 import type { Row } from './credential-rows.ts'
 
@@ -34,7 +35,14 @@ function openDatabase() {
         })
       }),
   }
-  return { asked, ...createCredentialLookup({ lookup, metrics: createMetrics(), tracing: null }) }
+  const { find } = createCredentialLookup({ lookup, metrics: createMetrics(), tracing: null })
+  return {
+    asked,
+    find: async (digest: PresentedDigest, isGone?: () => boolean) => {
+      const [credential = null] = await find([{ kind: 'service', digest }], isGone)
+      return credential
+    },
+  }
 }
 
 const source = { now: () => new Date(), randomBytes }
@@ -70,7 +78,7 @@ describe('gathering', () => {
   it('asks in one statement what came together, equal questions once, and gives each asker its own answer', async () => {
     const { asked, find } = openDatabase()
     const [one = '', other = ''] = digests(2)
-    const answers = Promise.all([one, other, one].map((known) => find('service', known)))
+    const answers = Promise.all([one, other, one].map((known) => find(known)))
     await settle()
     expect(asked.map((statement) => statement.digests)).toEqual([[one, other]])
     asked[0]?.answer([rowOf(1)])
@@ -80,9 +88,9 @@ describe('gathering', () => {
   it('never answers with a statement that began before the question came', async () => {
     const { asked, find } = openDatabase()
     const known = digest()
-    const early = find('service', known)
+    const early = find(known)
     await settle()
-    const late = find('service', known)
+    const late = find(known)
     asked[0]?.answer()
     expect(await early).toMatchObject({ kind: 'service' })
     await settle()
@@ -94,7 +102,7 @@ describe('gathering', () => {
   it('waits, while a statement is under way, until it is answered or another one is worth its cost', async () => {
     const { asked, find } = openDatabase()
     const ask = (count: number) => {
-      for (const known of digests(count)) find('service', known).catch(() => undefined)
+      for (const known of digests(count)) find(known).catch(() => undefined)
     }
     ask(1)
     await settle()
@@ -113,7 +121,7 @@ describe('gathering', () => {
 
   it('asks about 512 at once at most, in four statements at most', async () => {
     const { asked, find } = openDatabase()
-    const answers = Promise.all(digests(5 * 512 + 3).map((known) => find('service', known)))
+    const answers = Promise.all(digests(5 * 512 + 3).map((known) => find(known)))
     await settle()
     for (let step = 0; step < 12; step++) {
       for (const statement of asked.slice()) statement.answer()
@@ -125,7 +133,7 @@ describe('gathering', () => {
 
     const busy = openDatabase()
     for (let step = 0; step < 10; step++) {
-      for (const known of digests(40)) busy.find('service', known).catch(() => undefined)
+      for (const known of digests(40)) busy.find(known).catch(() => undefined)
       await settle()
     }
     expect(sizes(busy.asked)).toEqual([40, 40, 40, 40])
@@ -137,14 +145,14 @@ describe('a look-up that cannot be answered', () => {
     const { asked, find } = openDatabase()
     const [first = '', ...others] = digests(4 * 512 + 10_000)
     for (let at = 0; at < 4; at++) {
-      for (const known of others.splice(0, 512)) find('service', known).catch(() => undefined)
+      for (const known of others.splice(0, 512)) find(known).catch(() => undefined)
       await settle()
     }
     expect(asked).toHaveLength(4)
-    for (const known of [first, ...others]) find('service', known).catch(() => undefined)
-    expect(await find('service', digest()).catch(({ cause }: Error) => cause)).toBe('too many questions wait')
+    for (const known of [first, ...others]) find(known).catch(() => undefined)
+    expect(await find(digest()).catch(({ cause }: Error) => cause)).toBe('too many questions wait')
     const merged = vi.fn()
-    find('service', first).catch(merged)
+    find(first).catch(merged)
     await settle()
     expect(merged).not.toHaveBeenCalled()
   })
@@ -153,9 +161,9 @@ describe('a look-up that cannot be answered', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     const { asked, find } = openDatabase()
     const lost: string[] = []
-    find('service', digest()).catch((error: Error) => lost.push(`first: ${error.constructor.name}`))
+    find(digest()).catch((error: Error) => lost.push(`first: ${error.constructor.name}`))
     await settle()
-    find('service', digest()).catch((error: Error) => lost.push(`second: ${error.constructor.name}`))
+    find(digest()).catch((error: Error) => lost.push(`second: ${error.constructor.name}`))
     await settle()
     expect(asked).toHaveLength(1)
     await vi.advanceTimersByTimeAsync(1_800)
@@ -167,9 +175,9 @@ describe('a look-up that cannot be answered', () => {
   it('does not hold up another for long: one that has waited goes in a statement of its own', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     const { asked, find } = openDatabase()
-    find('service', digest()).catch(() => undefined)
+    find(digest()).catch(() => undefined)
     await settle()
-    const second = find('service', digest())
+    const second = find(digest())
     await vi.advanceTimersByTimeAsync(150)
     expect(sizes(asked)).toEqual([1, 1])
     asked[1]?.answer()
@@ -178,7 +186,7 @@ describe('a look-up that cannot be answered', () => {
 
   it('fails those who asked for it, and none of its neighbours', async () => {
     const { asked, find } = openDatabase()
-    const [damaged, good] = [find('service', digest()), find('service', digest())]
+    const [damaged, good] = [find(digest()), find(digest())]
     const failure = damaged.catch((error: Error) => error.message)
     await settle()
     asked[0]?.answer([rowOf(0, 'no id'), rowOf(1)])
@@ -190,14 +198,14 @@ describe('a look-up that cannot be answered', () => {
     const { asked, find } = openDatabase()
     const shared = digest()
     const failures: Error[] = []
-    for (const one of [shared, shared, digest()]) find('service', one).catch((error: Error) => failures.push(error))
+    for (const one of [shared, shared, digest()]) find(one).catch((error: Error) => failures.push(error))
     await settle()
     expect(asked.map(({ digests }) => digests.length)).toEqual([2])
     asked[0]?.fail(new Error('Connection terminated unexpectedly'))
     await settle()
     expect(failures).toHaveLength(3)
     for (const failure of failures) expect(failure).toBeInstanceOf(DatabaseUnavailable)
-    const second = find('service', digest())
+    const second = find(digest())
     await settle()
     asked[1]?.answer()
     expect(await second).toMatchObject({ kind: 'service' })
@@ -207,10 +215,10 @@ describe('a look-up that cannot be answered', () => {
 describe('a caller that has gone away', () => {
   it('costs nothing: the database is not asked', async () => {
     const { asked, find } = openDatabase()
-    expect(await find('service', digest(), () => true)).toBeNull()
+    expect(await find(digest(), () => true)).toBeNull()
     expect(asked).toEqual([])
     const kept = digest()
-    const answers = Promise.all([find('service', digest(), () => true), find('service', kept, () => false)])
+    const answers = Promise.all([find(digest(), () => true), find(kept, () => false)])
     await settle()
     expect(asked.map((statement) => statement.digests)).toEqual([[kept]])
     asked[0]?.answer()
@@ -226,7 +234,7 @@ describe('a caller that has gone away', () => {
     ]) {
       const { asked, find } = openDatabase()
       const known = digest()
-      const answers = Promise.all(callers.map((isGone) => find('service', known, isGone)))
+      const answers = Promise.all(callers.map((isGone) => find(known, isGone)))
       await settle()
       asked[0]?.answer()
       expect(await answers).toMatchObject([{ kind: 'service' }, { kind: 'service' }])

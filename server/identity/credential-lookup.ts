@@ -1,9 +1,9 @@
 import { DatabaseUnavailable, isUnavailable } from '../database/unavailable.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Asking, Tracing } from '../observability/tracing.ts'
-import { digestsIn, type PresentedDigest } from '../tokens/secret.ts'
+import { digestsIn } from '../tokens/secret.ts'
 import type { Credential } from './credential.ts'
-import { asText, type LookupKind, type Row, readRow, statementOf, tables, tablesOf } from './credential-rows.ts'
+import { asText, type Presented, type Row, readRow, statementOf, tables, tablesOf } from './credential-rows.ts'
 
 /** One statement asks about this many secrets at most; more only make every answer in it wait. */
 const largestBatch = 512
@@ -21,17 +21,12 @@ const checkMilliseconds = 50
 
 export interface CredentialLookup {
   /**
-   * What is stored under the digest, read by a statement that starts after the question was asked: nothing is cached.
-   * A question whose caller `isGone` by then is not asked, and answers null. Throws `DatabaseUnavailable`: where the
-   * answer is not there within two seconds, and where too many questions wait already.
+   * What is stored of each, in the order asked, where null asks nothing and has none. It is read by a statement that starts
+   * after the question was asked: nothing is cached. A question whose caller `isGone` by then is not asked, and answers
+   * null. Throws `DatabaseUnavailable`: where the answers are not there within two seconds, and where too many questions
+   * wait already. The first failure is that of all.
    */
-  find(kind: LookupKind, digest: PresentedDigest, isGone?: () => boolean): Promise<Credential | null>
-  /** The same for many, in the order asked, where null is no digest and has none. The first failure is that of all. */
-  findAll(
-    kind: LookupKind,
-    digests: readonly (PresentedDigest | null)[],
-    isGone?: () => boolean,
-  ): Promise<(Credential | null)[]>
+  find(asked: readonly (Presented | null)[], isGone?: () => boolean): Promise<(Credential | null)[]>
 }
 
 /**
@@ -52,8 +47,7 @@ interface Asker {
 
 /** One digest, and everyone who waits for it, each with its place among their answers. */
 interface Question {
-  readonly kind: LookupKind
-  readonly digest: PresentedDigest
+  readonly presented: Presented
   /** The first who asked. */
   readonly asker: Asker
   readonly place: number
@@ -96,9 +90,9 @@ export function createCredentialLookup({
   let answeredAt = 0
   lookups.readWaiting(() => waiting.size)
 
-  function add(kind: LookupKind, digest: PresentedDigest, asker: Asker, place: number): void {
+  function add(presented: Presented, asker: Asker, place: number): void {
     asker.missing++
-    const key = kind + digest
+    const key = presented.kind + presented.digest
     const known = waiting.get(key)
     if (known) {
       known.others ??= []
@@ -106,7 +100,7 @@ export function createCredentialLookup({
       return
     }
     if (waiting.size >= longestQueue) refuse(asker, new DatabaseUnavailable('too many questions wait'))
-    else waiting.set(key, { kind, digest, asker, place, others: null, row: null })
+    else waiting.set(key, { presented, asker, place, others: null, row: null })
   }
 
   function checkForDelay(): void {
@@ -188,7 +182,7 @@ export function createCredentialLookup({
   async function answer(batch: Question[]): Promise<void> {
     try {
       const asked = tables.map((): Question[] => [])
-      for (const question of batch) for (const table of tablesOf[question.kind]) asked[table]?.push(question)
+      for (const question of batch) for (const table of tablesOf[question.presented.kind]) asked[table]?.push(question)
       const concerned = asked.flatMap((questions, table) => (questions.length > 0 ? [table] : []))
       const statement: Statement = {
         name: `credentials of ${concerned.join()}`,
@@ -204,7 +198,7 @@ export function createCredentialLookup({
         : lookup.query(statement))
       answeredAt = performance.now()
       lookups.statementSeconds.observe((answeredAt - sentAt) / 1_000)
-      const keys = digestsIn(batch[0]?.digest ?? '')
+      const keys = digestsIn(batch[0]?.presented.digest ?? '')
       for (const row of rows) {
         const question = asked[Number(row[0])]?.[Math.floor(Number(row[1]) / keys)]
         if (question) question.row = row
@@ -217,8 +211,7 @@ export function createCredentialLookup({
   }
 
   function ask(
-    kind: LookupKind,
-    digests: readonly (PresentedDigest | null)[],
+    asked: readonly (Presented | null)[],
     isGone: Asker['isGone'],
     resolve: Asker['resolve'],
     reject: Asker['reject'],
@@ -226,9 +219,9 @@ export function createCredentialLookup({
     const answers: Asker['answers'] = []
     const trace = tracing?.ask() ?? null
     const asker = { answers, missing: 0, failed: false, askedAt: performance.now(), resolve, reject, isGone, trace }
-    for (const digest of digests) {
+    for (const presented of asked) {
       const place = answers.push(null) - 1
-      if (digest !== null) add(kind, digest, asker, place)
+      if (presented) add(presented, asker, place)
     }
     if (asker.missing === 0) {
       trace?.end()
@@ -270,19 +263,13 @@ export function createCredentialLookup({
   /** A row that cannot be read fails those who asked for it, and none of its neighbours. */
   function settle(question: Question): void {
     try {
-      tell(question, question.row && readRow(question.digest, question.row))
+      tell(question, question.row && readRow(question.presented.digest, question.row))
     } catch (error) {
       fail(question, error)
     }
   }
 
-  return {
-    findAll: (kind, digests, isGone) => new Promise((resolve, reject) => ask(kind, digests, isGone, resolve, reject)),
-    find: (kind, digest, isGone) =>
-      new Promise((resolve, reject) =>
-        ask(kind, [digest], isGone, ([credential = null]) => resolve(credential), reject),
-      ),
-  }
+  return { find: (asked, isGone) => new Promise((resolve, reject) => ask(asked, isGone, resolve, reject)) }
 }
 
 function isGone({ asker, others }: Question): boolean {
@@ -300,5 +287,5 @@ function askingIn(batch: Question[]): ReadonlySet<Asking> {
 }
 
 function joinDigests(questions: Question[]): Buffer {
-  return Buffer.from(questions.map(({ digest }) => digest).join(''), 'latin1')
+  return Buffer.from(questions.map(({ presented }) => presented.digest).join(''), 'latin1')
 }

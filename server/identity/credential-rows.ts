@@ -1,11 +1,17 @@
 import { isOfKind } from '../identifiers.ts'
 import { isOrganizationRole } from '../organizations/roles.ts'
-import { type CredentialKind, currentDigest, digestAt, type PresentedDigest } from '../tokens/secret.ts'
+import {
+  currentDigest,
+  digestAt,
+  type PresentedDigest,
+  type PresentedHash,
+  type PresentedSecret,
+} from '../tokens/secret.ts'
 import type { Credential } from './credential.ts'
 import { sessionIdleHours } from './session-lifetime.ts'
 
-/** Integration tokens and access tokens are asked for together where a digest does not tell which it is. */
-export type LookupKind = CredentialKind | 'bearer'
+/** What can be looked up: a secret that was presented, or the hash of one. */
+export type Presented = PresentedSecret | PresentedHash
 
 /** Most of what a row costs is the driver's making values of it; what is needed is made here. */
 export const asText = { getTypeParser: () => (text: string) => text }
@@ -56,7 +62,7 @@ export const tables: { select: (asked: (table: string) => string) => string }[] 
 ]
 
 /** In which of them each kind is looked for. */
-export const tablesOf: Record<LookupKind, readonly number[]> = {
+export const tablesOf: Record<Presented['kind'], readonly number[]> = {
   integrationToken: [0],
   accessToken: [1],
   session: [2],

@@ -68,17 +68,28 @@ export interface Authentication {
   metrics: Pick<Metrics, 'verifications'>
 }
 
-/**
- * The one way from a presented secret to a principal, for all four kinds. Null for a secret that is not good now, whatever
- * the reason. Throws `DatabaseUnavailable`.
- */
+/** The principal of a presented secret, of any of the four kinds. Null as for `admit`. Throws `DatabaseUnavailable`. */
 export async function authenticate(
-  { credentials, digester, lastUse, metrics: { verifications } }: Authentication,
+  authentication: Authentication,
   secret: string,
   origin: Origin,
 ): Promise<Principal | null> {
-  const presented = digester.read(secret)
-  const credential = presented && (await credentials.find(presented.kind, presented.digest, origin.isGone))
+  const [credential = null] = await authentication.credentials.find(
+    [authentication.digester.read(secret)],
+    origin.isGone,
+  )
+  return admit(authentication, credential, origin)
+}
+
+/**
+ * The one way from a credential, as it was looked up, to a principal, which counts as a use. Null for one that is not good
+ * now, whatever the reason.
+ */
+export function admit(
+  { lastUse, metrics: { verifications } }: Authentication,
+  credential: Credential | null,
+  origin: Origin,
+): Principal | null {
   if (credential) lastUse.record(credential, origin.ipAddress)
   if (!credential?.accepted) {
     // Of a caller who has hung up, nothing was asked.

@@ -6,9 +6,9 @@ import { type Answer, answerAndClose, answerJson } from '../http/answer.ts'
 import { BodyRefused, CallerGone, readBody } from '../http/body.ts'
 import { isAmbiguous, readBearer } from '../http/credential.ts'
 import { reportFailure } from '../http/report-failure.ts'
-import { authenticate, type RequestOrigin } from '../identity/principal.ts'
+import { admit, type RequestOrigin } from '../identity/principal.ts'
 import { countVerifications } from '../rate-limits.ts'
-import { type AcceptedToken, judge, lookUpToken, reportedAddress } from '../tokens/verification.ts'
+import { type AcceptedToken, judge, readToken, reportedAddress } from '../tokens/verification.ts'
 
 /** OAuth 2.0 Token Introspection (RFC 7662), for callers that are services, by bearer or by HTTP Basic. */
 export async function introspect(
@@ -28,10 +28,12 @@ export async function introspect(
     const parameters = readForm(request, await readBody(request))
     if (!caller) return refuseCaller(response)
     // Both are asked in one statement, and nothing is told or recorded before the caller is known.
-    const [service, presented] = await Promise.all([
-      authenticate(dependencies, caller.secret, origin),
-      lookUpToken(dependencies, parameters.token, origin.isGone),
-    ])
+    const { credentials, digester } = dependencies
+    const [credential = null, presented = null] = await credentials.find(
+      [digester.read(caller.secret), readToken(digester, parameters.token)],
+      origin.isGone,
+    )
+    const service = admit(dependencies, credential, origin)
     if (service?.kind !== 'service' || (caller.name !== null && caller.name !== service.name))
       return refuseCaller(response)
     if (!service.permissions.includes('tokens:verify')) {

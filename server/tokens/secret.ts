@@ -80,6 +80,12 @@ export interface SecretRecord {
 /** Told apart by its kind. */
 export type PresentedSecret = { [Kind in CredentialKind]: { kind: Kind; digest: PresentedDigest } }[CredentialKind]
 
+/** A hash does not tell whether it is an integration token's or an access token's. */
+export interface PresentedHash {
+  kind: 'bearer'
+  digest: PresentedDigest
+}
+
 /** Makes secrets, and the digests under which they are known. Holds the server's keys; gives them to nobody. */
 export interface Digester {
   issue(kind: SecretKind): { secret: string; record: SecretRecord }
@@ -96,7 +102,7 @@ export interface Digester {
    * `HMAC-SHA-256(server key, SHA-256(secret))`, of a SHA-256 in lower-case hexadecimal, which a service made so as not to
    * send the secret. Null for any other text.
    */
-  readHash(text: string): PresentedDigest | null
+  readHash(text: string): PresentedHash | null
   /** A digest of any text, under the server key, that is no secret's. */
   digestOf(purpose: string, text: string): Buffer
   /** The same under the key of that id, which has to be among this server's: see `hasKey`. */
@@ -190,7 +196,7 @@ export function createDigester({
       return presented
     },
     readInvitation: (secret) => (parseSecret(prefix, secret) === 'invitation' ? digestOfSecret(secret) : null),
-    readHash: (text) => (sha256Form.test(text) ? digestOfHash(text) : null),
+    readHash: (text) => (sha256Form.test(text) ? { kind: 'bearer', digest: digestOfHash(text) } : null),
     digestOf: (purpose, text) => digestUnder(current, purpose, text),
     digestUnder: (keyId, purpose, text) => digestUnder(keyOf(keyId), purpose, text),
     hasKey: (keyId) => keys.has(keyId),

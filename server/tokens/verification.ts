@@ -1,8 +1,10 @@
 import type { OrganizationId, RoleId } from '../identifiers.ts'
 import type { AccessTokenCredential, Credential, IntegrationTokenCredential } from '../identity/credential.ts'
+import type { Presented } from '../identity/credential-rows.ts'
 import type { Authentication } from '../identity/principal.ts'
 import type { Way } from '../observability/metrics.ts'
 import { type OrganizationRole, permissionsOf } from '../organizations/roles.ts'
+import type { Digester } from './secret.ts'
 
 /** The answer about a presented token that is to be accepted. */
 export interface AcceptedToken {
@@ -35,7 +37,9 @@ export async function verifyToken(
   { token, usedFrom }: { token: string; usedFrom: string | null },
   isGone?: () => boolean,
 ): Promise<AcceptedToken | null> {
-  return judge(authentication, await lookUpToken(authentication, token, isGone), { usedFrom, way: 'verifyToken' })
+  const { credentials, digester } = authentication
+  const [credential = null] = await credentials.find([readToken(digester, token)], isGone)
+  return judge(authentication, credential, { usedFrom, way: 'verifyToken' })
 }
 
 /** A look-up of many tokens that was begun before the caller was known. */
@@ -53,7 +57,7 @@ export function beginLookup(
   hashes: readonly string[],
   isGone?: () => boolean,
 ): BegunLookup {
-  const found = credentials.findAll('bearer', hashes.map(digester.readHash), isGone)
+  const found = credentials.find(hashes.map(digester.readHash), isGone)
   // Whoever takes it up hears of a failure; a caller who is refused has nobody who does.
   found.catch(() => undefined)
   return { hashes, found }
@@ -71,28 +75,27 @@ export async function verifyTokenHashes(
   const found = await (isBegun ? begunLookup : beginLookup(authentication, hashes, isGone)).found
   return found.map((credential, index) => {
     const from = usedFrom[index] ?? null
-    return judge(authentication, tokenOf(credential), { usedFrom: from, way: 'verifyTokenDigests' })
+    return judge(authentication, credential, { usedFrom: from, way: 'verifyTokenDigests' })
   })
 }
 
-/** What is on record of a presented secret. Leaves no trace: that is for `judge`, once the caller is known to be entitled to ask. */
-export async function lookUpToken(
-  { credentials, digester }: Authentication,
-  secret: string,
-  isGone?: () => boolean,
-): Promise<PresentedToken | null> {
+/** What a presented token is looked up by. Null for whatever is no token, as another credential is not. */
+export function readToken(digester: Digester, secret: string): Presented | null {
   const presented = digester.read(secret)
-  if (presented?.kind !== 'integrationToken' && presented?.kind !== 'accessToken') return null
-  return tokenOf(await credentials.find(presented.kind, presented.digest, isGone))
+  return presented?.kind === 'integrationToken' || presented?.kind === 'accessToken' ? presented : null
 }
 
-/** The verdict about it, which counts as a use. */
+/**
+ * The verdict about what is on record of a presented token, which counts as a use. The look-up leaves no trace: that is for
+ * this, once the caller is known to be entitled to ask.
+ */
 export function judge(
   { lastUse, metrics }: Authentication,
-  presented: PresentedToken | null,
+  found: Credential | null,
   { usedFrom, way }: { usedFrom: string | null; way: Way },
 ): AcceptedToken | null {
   const verified = metrics.verifications[way]
+  const presented = isToken(found) ? found : null
   if (presented) lastUse.record(presented, usedFrom)
   if (!presented?.accepted) {
     verified.refused.value++
@@ -102,8 +105,8 @@ export function judge(
   return acceptedToken(presented)
 }
 
-function tokenOf(credential: Credential | null): PresentedToken | null {
-  return credential?.kind === 'integrationToken' || credential?.kind === 'accessToken' ? credential : null
+function isToken(credential: Credential | null): credential is PresentedToken {
+  return credential?.kind === 'integrationToken' || credential?.kind === 'accessToken'
 }
 
 function acceptedToken(credential: PresentedToken): AcceptedToken {
