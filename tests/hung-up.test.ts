@@ -57,6 +57,33 @@ describe('a caller that hangs up', () => {
   })
 
   it.each([
+    ['introspection', '/oauth/introspect', form, 'token=none'],
+    ['GraphQL', '/graphql', 'application/json', '{"query":"{ viewer { __typename } }"}'],
+  ])('is not told of as one whose credential is bad, by %s', async (_name, path, contentType, body) => {
+    let began = false
+    const credentials: CredentialLookup = {
+      // As for every caller who is gone by the time the statement is sent.
+      async find(questions, isGone) {
+        began = true
+        await until(() => isGone?.() === true)
+        return questions.map(() => null)
+      },
+    }
+    const instance = await serve({ ...world.dependencies, credentials })
+    const before = world.logged.length
+    const { hostname, port } = new URL(instance.url)
+    const socket = connect(Number(port), hostname)
+    await once(socket, 'connect')
+    socket.write(post(path, contentType, body))
+    await until(() => began)
+    socket.destroy()
+    const ends = () => world.logged.slice(before).filter((line) => line.includes('the caller hung up'))
+    await until(() => ends().length > 0)
+    expect(ends().filter((line) => line.includes('refusals'))).toEqual([])
+    await instance.close()
+  })
+
+  it.each([
     ['/oauth/introspect', form],
     ['/graphql', 'application/json'],
   ])('in the middle of its body is not acted for, at %s, and is no failure of ours', async (path, contentType) => {

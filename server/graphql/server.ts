@@ -78,11 +78,14 @@ export function createGraphQLServer(
     },
   }
 
-  function present(result: ExecutionResult, { request }: RequestOrigin): ExecutionResult {
+  function present(result: ExecutionResult, { request, isGone }: RequestOrigin): ExecutionResult {
     const { errors, ...rest } = result
     if (!errors) return result
     const presented = errors.map((error) => presentError(error, dependencies, request))
-    for (const { extensions } of presented) request.refusals.push(String(extensions.code))
+    for (const { extensions } of presented) {
+      // Whose credential was not looked up any more, because they had hung up, is no caller with a bad one.
+      if (extensions.code !== 'UNAUTHENTICATED' || !isGone?.()) request.refusals.push(String(extensions.code))
+    }
     return { errors: presented, ...rest }
   }
   const headerSetter: Plugin<object, Incoming> = {
