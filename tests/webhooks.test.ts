@@ -761,3 +761,22 @@ describe('the address of a webhook', () => {
     await strict.sql('delete from webhooks')
   })
 })
+
+describe('a database that is away', () => {
+  it('is told of once by what looks for messages every second, and again when it is back', async () => {
+    opened = new AsyncDisposableStack()
+    const before = world.logged.length
+    const told = () =>
+      world.logged
+        .slice(before)
+        .filter((line) => line.includes('webhook messages that are due'))
+        .map((line): unknown => JSON.parse(line))
+    const asked = vi.spyOn(world.dependencies.database.lookup, 'query')
+    asked.mockImplementation(() => Promise.reject(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' })))
+    deliver()
+    const looked = () => asked.mock.calls.filter(([text]) => String(text).includes('webhook_deliveries'))
+    await until(() => expect(looked().length).toBeGreaterThan(2)).finally(() => asked.mockRestore())
+    await until(() => expect(told()).toHaveLength(2))
+    expect(told()).toMatchObject([{ level: 40, error: 'Error: gone' }, { level: 30 }])
+  })
+})

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { isMigrated } from '../database/migrate.ts'
 import type { Database } from '../database/pool.ts'
 import { isUnavailable, sqlState } from '../database/unavailable.ts'
-import { nameError } from './report-failure.ts'
+import { nameError } from '../log.ts'
 
 /** Why an instance should be sent no requests now, in words for its operator that tell a stranger nothing. */
 export interface Unreadiness {

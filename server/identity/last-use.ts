@@ -5,6 +5,7 @@ import { recordEvent } from '../audit/record-event.ts'
 import type { Database } from '../database/pool.ts'
 import { withOrganization } from '../database/with-organization.ts'
 import type { Clock, RandomBytes } from '../dependencies.ts'
+import { createRetried } from '../log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { markRetiredUse, moveSecret } from '../tokens/repository.ts'
 import { type Digest, type Digester, digestBytes } from '../tokens/secret.ts'
@@ -49,6 +50,10 @@ export function createLastUse(dependencies: {
   metrics: Metrics
 }): LastUse {
   const { database, log, now } = dependencies
+  const retried = createRetried(log, {
+    failed: 'last uses are not written; tried again every second',
+    succeeded: 'last uses are written again',
+  })
   const uses = new Map<Digest, Use>()
   let writing = Promise.resolve()
   dependencies.metrics.lastUse.readWaiting(() => uses.size)
@@ -68,9 +73,9 @@ export function createLastUse(dependencies: {
       for (const { credential, from } of written) {
         if (credential.kind === 'integrationToken' && credential.retired) await writeRetired(credential, from)
       }
+      retried.succeeded()
     } catch (error) {
-      const name = error instanceof Error ? error.name : 'unknown'
-      log.warn({ error: name }, 'last uses were not written; they are tried again')
+      retried.failed(error)
       for (const [key, use] of batch) if (!uses.has(key)) uses.set(key, use)
       throw error
     }

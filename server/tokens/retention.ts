@@ -12,6 +12,7 @@ import {
 import { withOrganization } from '../database/with-organization.ts'
 import type { Dependencies } from '../dependencies.ts'
 import type { OrganizationId } from '../identifiers.ts'
+import { nameError } from '../log.ts'
 
 const everyMilliseconds = 60 * 60 * 1_000
 const deliveryLogDays = 30
@@ -20,10 +21,7 @@ const deliveryLogDays = 30
 export function startRetention(dependencies: Dependencies, { retentionDays }: { retentionDays: number }): () => void {
   const timer = setInterval(() => {
     purge(dependencies, { retentionDays }).catch((error: unknown) => {
-      dependencies.log.warn(
-        { error: error instanceof Error ? error.name : 'unknown' },
-        'the purge failed; it is tried again in an hour',
-      )
+      dependencies.log.warn({ error: nameError(error) }, 'the purge failed; it is tried again in an hour')
     })
   }, everyMilliseconds)
   timer.unref()

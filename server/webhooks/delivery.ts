@@ -3,6 +3,7 @@ import { webhookAttempts, webhookDeliveries, webhooks } from '../database/tables
 import { withOrganization } from '../database/with-organization.ts'
 import type { Dependencies } from '../dependencies.ts'
 import type { EventId, OrganizationId, TokenId, WebhookDeliveryId, WebhookId } from '../identifiers.ts'
+import { createRetried, nameError, type Retried } from '../log.ts'
 import { tellExpiries } from './expiry.ts'
 import { type Outcome, sendMessage } from './send.ts'
 import { disableGone } from './service.ts'
@@ -43,6 +44,7 @@ interface Claimed {
 export function startDeliveries(dependencies: Dependencies): () => Promise<void> {
   const stopping = new AbortController()
   const { signal } = stopping
+  const { log } = dependencies
   const { webhooks: metrics } = dependencies.metrics
   let oldestDueAge = 0
   metrics.readOldestDueAge(() => oldestDueAge)
@@ -68,40 +70,59 @@ export function startDeliveries(dependencies: Dependencies): () => Promise<void>
       take(organizationId, claimed.length - free)
     }
     for (const one of claimed) {
-      run('what became of a webhook message was not kept; it is sent again', async () => {
+      const sendNext = async () => {
         await send(dependencies, { organizationId, claimed: one, signal }).finally(() => take(organizationId, -1))
         await sendDue(organizationId)
-      })
+      }
+      run(sendNext, (error) =>
+        log.warn({ error: nameError(error) }, 'what became of a webhook message was not kept; it is sent again'),
+      )
     }
   }
 
-  function run(failure: string, work: () => Promise<void>): void {
+  function run(work: () => Promise<void>, onFailure: (error: unknown) => void): void {
     const done = work()
-      .catch((error: unknown) => dependencies.log.warn({ error: nameOf(error) }, failure))
+      .catch(onFailure)
       .finally(() => running.delete(done))
     running.add(done)
   }
 
-  function every(milliseconds: number, failure: string, work: () => Promise<void>): NodeJS.Timeout {
+  function every(milliseconds: number, retried: Retried, work: () => Promise<void>): NodeJS.Timeout {
     let busy = false
+    const once = async () => {
+      try {
+        await work()
+        retried.succeeded()
+      } finally {
+        busy = false
+      }
+    }
     return setInterval(() => {
       if (busy) return
       busy = true
-      run(failure, () => work().finally(() => (busy = false)))
+      run(once, retried.failed)
     }, milliseconds).unref()
   }
   const timers = [
     every(
       lookEveryMilliseconds,
-      'webhook messages that are due were not looked for; tried again in a second',
+      createRetried(log, {
+        failed: 'webhook messages that are due are not looked for; tried again every second',
+        succeeded: 'webhook messages that are due are looked for again',
+      }),
       async () => {
         const due = await listDue(dependencies)
         oldestDueAge = due[0]?.age ?? 0
         for (const { id } of due) await sendDue(id)
       },
     ),
-    every(tellExpiriesEveryMilliseconds, 'expiries were not told to webhooks; tried again in 30 seconds', () =>
-      tellExpiries(dependencies),
+    every(
+      tellExpiriesEveryMilliseconds,
+      createRetried(log, {
+        failed: 'expiries are not told to webhooks; tried again every 30 seconds',
+        succeeded: 'expiries are told to webhooks again',
+      }),
+      () => tellExpiries(dependencies),
     ),
   ]
   return async () => {
@@ -110,8 +131,6 @@ export function startDeliveries(dependencies: Dependencies): () => Promise<void>
     while (running.size > 0) await Promise.all(running)
   }
 }
-
-const nameOf = (error: unknown) => (error instanceof Error ? error.name : 'unknown')
 
 /** The organizations for which something is due, that which has waited longest first, and for how many seconds it has. */
 async function listDue({ database }: Dependencies): Promise<{ id: OrganizationId; age: number }[]> {
