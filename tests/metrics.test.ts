@@ -260,7 +260,8 @@ describe('invalidations', () => {
       await expect.poll(age, { timeout: 5_000 }).toBeGreaterThan(1.5)
       wire.set('whole')
       await expect.poll(age, { timeout: 5_000 }).toBeLessThan(1)
-      expect(await read('reconnections_total')).toBeGreaterThan(0)
+      // However often it was tried.
+      expect(await read('reconnections_total')).toBe(1)
     } finally {
       await invalidations.close()
       await wire.close()

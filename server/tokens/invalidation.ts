@@ -65,7 +65,10 @@ export function createInvalidations({
         heardAt = performance.now()
         metrics.heartbeatSeconds.observe((heardAt - sentAt) / 1_000)
         metrics.messages.heartbeat.value++
-        if (failures > 0) log.info('listening for invalidations again')
+        if (failures > 0) {
+          metrics.reconnections.value++
+          log.info('listening for invalidations again')
+        }
         failures = 0
         publish(heartbeat)
       },
@@ -77,14 +80,9 @@ export function createInvalidations({
         listener = null
         if (failures === 0) log.warn({ error: error.message }, 'cannot listen for invalidations; trying again')
         for (const subscriber of subscribers) subscriber.fallBehind()
-        reconnectTimer = setTimeout(listenAgain, Math.min(longestReconnectMilliseconds, 50 * 2 ** failures++))
+        reconnectTimer = setTimeout(listen, Math.min(longestReconnectMilliseconds, 50 * 2 ** failures++))
       },
     })
-  }
-
-  function listenAgain(): void {
-    metrics.reconnections.value++
-    listen()
   }
 
   function publish(message: Message): void {
