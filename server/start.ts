@@ -74,6 +74,7 @@ export async function start(
       const firstAccess = await openFirst(dependencies, config)
       const stopRetention = startRetention(dependencies, { retentionDays: config.expiredTokenRetentionDays })
       const stopDeliveries = startDeliveries(dependencies)
+      dependencies.invalidations.listen()
       return {
         address: addressOf(server, config),
         metricsAddress: metricsServer && addressOf(metricsServer, config),

@@ -685,14 +685,27 @@ describe('the subscription tokenInvalidations', () => {
 })
 
 describe('listening for invalidations', () => {
+  const listeners = async () => {
+    const rows = await world.sql(
+      `select from pg_stat_activity where application_name like 'latchkey listener%' and datname = current_database()`,
+    )
+    return rows.length
+  }
   /** Until those of the two instances, and no other, are left. */
-  const othersGone = () =>
-    until(async () => {
-      const listeners = await world.sql(
-        `select from pg_stat_activity where application_name like 'latchkey listener%' and datname = current_database()`,
-      )
-      return listeners.length === 2
-    })
+  const othersGone = () => until(async () => (await listeners()) === 2)
+
+  it('begins with the first stream, so that a command, which has none, holds no connection for it', async () => {
+    await othersGone()
+    const invalidations = createInvalidations({ url: world.databaseUrl, log, metrics: createMetrics() })
+    try {
+      await delay(200)
+      expect(await listeners()).toBe(2)
+      invalidations.subscribe()
+      await until(async () => (await listeners()) === 3)
+    } finally {
+      await invalidations.close()
+    }
+  })
 
   it('tells a reader that reads too slowly to drop everything, and not what it has missed', async () => {
     await using stack = new AsyncDisposableStack()

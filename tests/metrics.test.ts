@@ -249,6 +249,7 @@ describe('invalidations', () => {
     const wire = await openWire(world.databaseUrl)
     const metrics = createMetrics()
     const invalidations = createInvalidations({ url: wire.url, log: pino({ level: 'silent' }), metrics })
+    invalidations.listen()
     try {
       const read = async (what: string) => (await readSeries(metrics)).get(`latchkey_invalidation_${what}`)
       const age = () => read('heartbeat_age_seconds')

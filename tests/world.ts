@@ -231,6 +231,7 @@ export async function serve(
   watchAnswers(server)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
+  dependencies.invalidations.listen()
   const address = server.address()
   return {
     url: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`,

@@ -29,6 +29,8 @@ export interface Invalidations {
    * database, and so vouches for the whole way. Ends with `close`, and when the reader stops reading.
    */
   subscribe(): AsyncIterableIterator<InvalidationMessage>
+  /** Begins to listen, as the first stream would, so that it need not wait for that. */
+  listen(): void
   /** How many streams there are that have not ended. */
   subscriberCount(): number
   /** Also while the database does not answer. */
@@ -40,7 +42,7 @@ type Message = Omit<InvalidationMessage, 'sequence'>
 const everything: Message = { tokenIds: [], everything: true }
 const heartbeat: Message = { tokenIds: [], everything: false }
 
-/** Listens on a connection of its own, and takes it up again when it breaks. */
+/** Listens on a connection of its own once anyone is to hear of it, and takes it up again when it breaks. */
 export function createInvalidations({
   url,
   log,
@@ -51,6 +53,7 @@ export function createInvalidations({
   metrics: Pick<Metrics, 'invalidations'>
 }): Invalidations {
   const subscribers = new Set<Stream>()
+  let begun = false
   let closed = false
   let listener: Listener | null = null
   let reconnectTimer: NodeJS.Timeout | undefined
@@ -89,10 +92,16 @@ export function createInvalidations({
     for (const subscriber of subscribers) subscriber.push(message)
   }
 
-  listen()
+  function begin(): void {
+    if (begun || closed) return
+    begun = true
+    listen()
+  }
 
   return {
+    listen: begin,
     subscribe() {
+      begin()
       const stream = new Stream(() => subscribers.delete(stream))
       subscribers.add(stream)
       if (closed) void stream.return()
