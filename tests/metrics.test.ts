@@ -419,6 +419,12 @@ describe('the metrics', () => {
       for (const path of ['/', '/graphql', '/oauth/introspect', '/healthz', '/readyz', '/metrics/', '/scim/v2/Users']) {
         expect((await fetch(`${at}${path}`)).status, path).toBe(404)
       }
+      // Also where no verifier follows: what makes the heartbeat old is an alert.
+      const beats = async () =>
+        parseSeries(await (await fetch(`${at}/metrics`)).text()).get(
+          'latchkey_invalidation_heartbeat_duration_seconds_count',
+        )
+      await expect.poll(beats, { timeout: 5_000 }).toBeGreaterThan(0)
       const elsewhere = await fetch(`${running.address}/metrics`)
       expect(await elsewhere.text()).not.toContain('latchkey_')
     } finally {

@@ -29,7 +29,7 @@ export interface Invalidations {
    * database, and so vouches for the whole way. Ends with `close`, and when the reader stops reading.
    */
   subscribe(): AsyncIterableIterator<InvalidationMessage>
-  /** Begins to listen, as the first stream would, so that it need not wait for that. */
+  /** Begins to listen, as the first stream would: an instance that nobody follows yet shows by its heartbeat that it could be. */
   listen(): void
   /** How many streams there are that have not ended. */
   subscriberCount(): number
