@@ -84,7 +84,8 @@ function present(
   })
 }
 
-function rootOf(error: unknown): unknown {
+/** What was thrown, within what GraphQL makes of it. */
+export function rootOf(error: unknown): unknown {
   return error instanceof GraphQLError && error.originalError ? rootOf(error.originalError) : error
 }
 

@@ -9,6 +9,7 @@ import {
   processRegularResult,
 } from 'graphql-yoga'
 import { recordDenial } from '../audit/record-denial.ts'
+import { CallerGone } from '../caller-gone.ts'
 import type { Dependencies } from '../dependencies.ts'
 import { Fault } from '../fault.ts'
 import type { Answer } from '../http/answer.ts'
@@ -22,7 +23,7 @@ import { guardIntrospection } from './exploring.ts'
 import { documentLimits, noNulRule, oneSignInRule } from './limits.ts'
 import { createLookAhead } from './look-ahead.ts'
 import { compileVerifications, readPersistedDocuments } from './persisted-documents.ts'
-import { presentError } from './present-error.ts'
+import { presentError, rootOf } from './present-error.ts'
 import { readBodyText, readRequests } from './request-parameters.ts'
 import { RequestProblem } from './request-problem.ts'
 import { buildSchema } from './schema.ts'
@@ -78,14 +79,13 @@ export function createGraphQLServer(
     },
   }
 
-  function present(result: ExecutionResult, { request, isGone }: RequestOrigin): ExecutionResult {
+  /** Throws `CallerGone` where that is why it failed. */
+  function present(result: ExecutionResult, { request }: RequestOrigin): ExecutionResult {
     const { errors, ...rest } = result
     if (!errors) return result
+    if (errors.some((error) => rootOf(error) instanceof CallerGone)) throw new CallerGone()
     const presented = errors.map((error) => presentError(error, dependencies, request))
-    for (const { extensions } of presented) {
-      // Whose credential was not looked up any more, because they had hung up, is no caller with a bad one.
-      if (extensions.code !== 'UNAUTHENTICATED' || !isGone?.()) request.refusals.push(String(extensions.code))
-    }
+    for (const { extensions } of presented) request.refusals.push(String(extensions.code))
     return { errors: presented, ...rest }
   }
   const headerSetter: Plugin<object, Incoming> = {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { CallerGone } from '../caller-gone.ts'
 
 /** The largest body that any address takes: 1,000 digests with their addresses fit ten times over. */
 export const mostBodyBytes = 1_048_576
@@ -13,9 +14,6 @@ export class BodyRefused extends Error {
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
-
-/** The caller went away before the whole body had come: there is nobody to answer, and nothing of it may be acted on. */
-export class CallerGone extends Error {}
 
 /** The body as text. Throws `BodyRefused` for one that is too large, compressed or not UTF-8, and `CallerGone` for one cut short. */
 export async function readBody(request: IncomingMessage): Promise<string> {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { CallerGone } from '../caller-gone.ts'
 import { DatabaseUnavailable } from '../database/unavailable.ts'
 import { createId } from '../identifiers.ts'
 import { createMetrics } from '../observability/metrics.ts'
@@ -35,9 +36,11 @@ function openDatabase() {
         })
       }),
   }
-  const { find } = createCredentialLookup({ lookup, metrics: createMetrics(), tracing: null })
+  const metrics = createMetrics()
+  const { find } = createCredentialLookup({ lookup, metrics, tracing: null })
   return {
     asked,
+    failures: () => metrics.lookups.failures.value,
     find: async (digest: PresentedDigest, isGone?: () => boolean) => {
       const [credential = null] = await find([{ kind: 'service', digest }], isGone)
       return credential
@@ -213,16 +216,17 @@ describe('a look-up that cannot be answered', () => {
 })
 
 describe('a caller that has gone away', () => {
-  it('costs nothing: the database is not asked', async () => {
-    const { asked, find } = openDatabase()
-    expect(await find(digest(), () => true)).toBeNull()
+  it('costs nothing: the database is not asked, and nothing has failed', async () => {
+    const { asked, find, failures } = openDatabase()
+    await expect(find(digest(), () => true)).rejects.toThrow(CallerGone)
     expect(asked).toEqual([])
     const kept = digest()
-    const answers = Promise.all([find(digest(), () => true), find(kept, () => false)])
+    const answers = Promise.allSettled([find(digest(), () => true), find(kept, () => false)])
     await settle()
     expect(asked.map((statement) => statement.digests)).toEqual([[kept]])
     asked[0]?.answer()
-    expect(await answers).toMatchObject([null, { kind: 'service' }])
+    expect(await answers).toMatchObject([{ reason: expect.any(CallerGone) }, { value: { kind: 'service' } }])
+    expect(failures()).toBe(0)
   })
 
   it('takes nothing from another who asked the same, whichever came first', async () => {

@@ -1,3 +1,4 @@
+import { CallerGone } from '../caller-gone.ts'
 import { DatabaseUnavailable, isUnavailable } from '../database/unavailable.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Asking, Tracing } from '../observability/tracing.ts'
@@ -22,9 +23,9 @@ const checkMilliseconds = 50
 export interface CredentialLookup {
   /**
    * What is stored of each, in the order asked, where null asks nothing and has none. It is read by a statement that starts
-   * after the question was asked: nothing is cached. A question whose caller `isGone` by then is not asked, and answers
-   * null. Throws `DatabaseUnavailable`: where the answers are not there within two seconds, and where too many questions
-   * wait already. The first failure is that of all.
+   * after the question was asked: nothing is cached. Throws `CallerGone` where the caller `isGone` by then, which costs no
+   * look-up, and `DatabaseUnavailable` where the answers are not there within two seconds, or too many questions wait
+   * already. The first failure is that of all.
    */
   find(asked: readonly (Presented | null)[], isGone?: () => boolean): Promise<(Credential | null)[]>
 }
@@ -171,10 +172,8 @@ export function createCredentialLookup({
     for (const [key, question] of waiting) {
       if (batch.length === largestBatch) break
       waiting.delete(key)
-      if (isGone(question)) {
-        answeredAt = performance.now()
-        tell(question, null)
-      } else batch.push(question)
+      if (isGone(question)) fail(question, new CallerGone())
+      else batch.push(question)
     }
     return batch
   }
@@ -253,10 +252,11 @@ export function createCredentialLookup({
   }
 
   function refuse(asker: Asker, reason: unknown): void {
+    const isOurs = !(reason instanceof CallerGone)
     // Each of an asker's questions may tell of the same outage.
-    if (!asker.failed) lookups.failures.value++
+    if (isOurs && !asker.failed) lookups.failures.value++
     asker.failed = true
-    asker.trace?.end(reason)
+    asker.trace?.end(isOurs ? reason : undefined)
     asker.reject(reason)
   }
 

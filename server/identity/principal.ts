@@ -68,7 +68,7 @@ export interface Authentication {
   metrics: Pick<Metrics, 'verifications'>
 }
 
-/** The principal of a presented secret, of any of the four kinds. Null as for `admit`. Throws `DatabaseUnavailable`. */
+/** The principal of a presented secret, of any of the four kinds. Null as for `admit`. Throws as `find` does. */
 export async function authenticate(
   authentication: Authentication,
   secret: string,
@@ -92,8 +92,7 @@ export function admit(
 ): Principal | null {
   if (credential) lastUse.record(credential, origin.ipAddress)
   if (!credential?.accepted) {
-    // Of a caller who has hung up, nothing was asked.
-    if (!origin.isGone?.()) verifications.credential.refused.value++
+    verifications.credential.refused.value++
     return null
   }
   verifications.credential.accepted.value++

@@ -31,7 +31,7 @@ export function reportedAddress(text: string | null | undefined): string | null 
 /** A token that is on record, in whatever state. */
 type PresentedToken = IntegrationTokenCredential | AccessTokenCredential
 
-/** Null for whatever is not to be accepted, for any reason. `usedFrom` is kept as the address of its last use. Throws `DatabaseUnavailable`. */
+/** Null for whatever is not to be accepted, for any reason. `usedFrom` is kept as the address of its last use. Throws as `find` does. */
 export async function verifyToken(
   authentication: Authentication,
   { token, usedFrom }: { token: string; usedFrom: string | null },
