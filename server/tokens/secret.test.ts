@@ -141,6 +141,16 @@ describe('a digester', () => {
     expect(new Set(digests.map((digest) => digest.toString('hex'))).size).toBe(3)
   })
 
+  it('keeps the text of no more than a thousand services', () => {
+    const digester = digesterOf(key)
+    const { secret } = digester.issue('service')
+    const read = digester.read(secret)
+    expect(digester.read(secret)).toBe(read)
+    for (let others = 0; others < 1_000; others++) digester.read(digester.issue('service').secret)
+    expect(digester.read(secret)).not.toBe(read)
+    expect(digester.read(secret)).toEqual(read)
+  })
+
   it('reads a hash in lower-case hexadecimal only', () => {
     const hex = 'ab'.repeat(32)
     const digester = digesterOf(key)
