@@ -150,7 +150,14 @@ export function createLastUse(dependencies: {
       if (credential.usedRecently) return
       if (!credential.accepted && !(credential.kind === 'integrationToken' && credential.retired)) return
       const { digest } = credential
-      if (uses.size < mostRemembered || uses.has(digest)) uses.set(digest, { credential, at: now().getTime(), from })
+      const waiting = uses.get(digest)
+      if (waiting && waiting.credential.accepted === credential.accepted) {
+        // In its place another would outlive the garbage collector's first rounds, with all that is known of the credential.
+        waiting.at = now().getTime()
+        waiting.from = from ?? waiting.from
+      } else if (waiting || uses.size < mostRemembered) {
+        uses.set(digest, { credential, at: now().getTime(), from })
+      }
     },
     flush,
     async close() {
