@@ -6,7 +6,7 @@ import { faultStatus } from './fault.ts'
 import { asksForPage, createGraphiQL } from './graphql/graphiql.ts'
 import { createGraphQLServer } from './graphql/server.ts'
 import { Answer, answerAndClose, answerFault, answerJson, commonHeadersFor, faultOf } from './http/answer.ts'
-import { BodyRefused } from './http/body.ts'
+import { BodyRefused, IncomingRequest } from './http/body.ts'
 import { clientAddress } from './http/client-address.ts'
 import { openConsoleFiles } from './http/console.ts'
 import { createSessionCookies, isAmbiguous } from './http/credential.ts'
@@ -19,7 +19,7 @@ import { labelsOf } from './observability/request-labels.ts'
 import { traceRequest, traceRequestEnd } from './observability/trace-request.ts'
 import { createScim } from './scim/endpoint.ts'
 
-export type HttpServer = Server<typeof IncomingMessage, typeof Answer>
+export type HttpServer = Server<typeof IncomingRequest, typeof Answer>
 
 export interface HttpSettings {
   /** Where browsers reach the server; over HTTPS, sessions get a `__Host-` cookie. */
@@ -61,7 +61,7 @@ export function createHttpServer(
 
   const routes: Record<
     string,
-    (request: IncomingMessage, response: Answer, origin: RequestOrigin) => Promise<void> | void
+    (request: IncomingRequest, response: Answer, origin: RequestOrigin) => Promise<void> | void
   > = {
     '/graphql': async (request, response, origin) => {
       // Yoga makes an address of it, and would answer one that is none with a stack.
@@ -89,7 +89,7 @@ export function createHttpServer(
     },
   }
 
-  async function serve(request: IncomingMessage, response: Answer, record: RequestRecord): Promise<void> {
+  async function serve(request: IncomingRequest, response: Answer, record: RequestRecord): Promise<void> {
     const { socket, headers } = request
     const [path = ''] = (request.url ?? '').split('?', 1)
     const route = Object.hasOwn(routes, path) ? routes[path] : undefined
@@ -125,15 +125,18 @@ export function createHttpServer(
     requests.end(record, ended)
   }
 
-  return createServer({ ServerResponse: Answer, ...timeouts }, (request, response) => {
-    const record = requests.begin()
-    metrics.requests.begin()
-    response.commonHeaders = [...commonHeaders, 'x-request-id', record.id]
-    // Said with the answer (`Connection: close`), so that the next request is not already on its way when the connection ends.
-    if (isStopping()) response.shouldKeepAlive = false
-    if (tracing) void traceRequest(tracing, request, record, () => serve(request, response, record))
-    else void serve(request, response, record)
-  })
+  return createServer(
+    { IncomingMessage: IncomingRequest, ServerResponse: Answer, ...timeouts },
+    (request, response) => {
+      const record = requests.begin()
+      metrics.requests.begin()
+      response.commonHeaders = [...commonHeaders, 'x-request-id', record.id]
+      // Said with the answer (`Connection: close`), so that the next request is not already on its way when the connection ends.
+      if (isStopping()) response.shouldKeepAlive = false
+      if (tracing) void traceRequest(tracing, request, record, () => serve(request, response, record))
+      else void serve(request, response, record)
+    },
+  )
 }
 
 /**

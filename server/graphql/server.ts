@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http'
 import { type DocumentNode, type ExecutionResult, GraphQLError } from 'graphql'
 import {
   _createLRUCache,
@@ -13,7 +12,7 @@ import { CallerGone } from '../caller-gone.ts'
 import type { Dependencies } from '../dependencies.ts'
 import { Fault } from '../fault.ts'
 import type { Answer } from '../http/answer.ts'
-import { readBody } from '../http/body.ts'
+import { type IncomingRequest, readBody } from '../http/body.ts'
 import { readCredential, type SessionCookies } from '../http/credential.ts'
 import { authenticate, type RequestOrigin } from '../identity/principal.ts'
 import { traceOperations } from '../observability/trace-operations.ts'
@@ -42,7 +41,7 @@ const endpoint = 'http://latchkey/graphql'
 const longestKeptDocument = 10_000
 
 /** Answers a request for `/graphql`. Rejects with what `readBody` throws. */
-export type GraphQLServer = (request: IncomingMessage, response: Answer, origin: RequestOrigin) => Promise<void>
+export type GraphQLServer = (request: IncomingRequest, response: Answer, origin: RequestOrigin) => Promise<void>
 
 /** What programs send as “Accept”, and what they are answered with. Whatever else is asked for, Yoga negotiates. */
 const plainAnswers = new Map([
@@ -188,7 +187,7 @@ export function createGraphQLServer(
     await answerProgram(request, response, { text, mediaType, origin })
   }
 
-  async function answerByYoga(request: IncomingMessage, response: Answer, origin: RequestOrigin): Promise<void> {
+  async function answerByYoga(request: IncomingRequest, response: Answer, origin: RequestOrigin): Promise<void> {
     response.setCommonHeaders()
     await yoga(request, response, { origin, setCookies: [] })
   }
@@ -198,7 +197,7 @@ export function createGraphQLServer(
    * dozen hooks and objects of the Web's kind on both sides, would take two thirds of such a request's time.
    */
   async function answerProgram(
-    request: IncomingMessage,
+    request: IncomingRequest,
     response: Answer,
     { text, mediaType, origin }: { text: string; mediaType: string; origin: RequestOrigin },
   ): Promise<void> {

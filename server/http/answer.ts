@@ -1,7 +1,8 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingRequest } from './body.ts'
 
 /** An answer on its way, with the headers that every one carries. The server makes them of this class. */
-export class Answer extends ServerResponse {
+export class Answer extends ServerResponse<IncomingRequest> {
   /** Names and values in turn, as Node writes them fastest. */
   commonHeaders: readonly string[] = []
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import { IncomingMessage } from 'node:http'
 import { CallerGone } from '../caller-gone.ts'
 
 /** The largest body that any address takes: 1,000 digests with their addresses fit ten times over. */
@@ -13,10 +13,35 @@ export class BodyRefused extends Error {
   }
 }
 
+/** Takes a body as it comes, null being its end. Gives whether it wants more. */
+type Reader = (chunk: Buffer | null) => boolean
+
+/**
+ * A request whose body can be had from the parser directly. By a stream's way, with three ticks and five events, the few
+ * bytes of a verification take a twentieth of the whole. The server makes its requests of this class.
+ */
+export class IncomingRequest extends IncomingMessage {
+  #reader: Reader | null = null
+
+  /** Called at once with what has come already. What a reader does not want any more, the stream has. */
+  readBy(reader: Reader): void {
+    this.#reader = reader
+    for (let chunk: unknown = this.read(); chunk instanceof Buffer; chunk = this.read()) this.push(chunk)
+    if (this.complete) this.push(null)
+  }
+
+  /** The parser's, by which it fills the stream. */
+  override push(chunk: Buffer | null): boolean {
+    if (!this.#reader) return super.push(chunk)
+    if (!this.#reader(chunk)) this.#reader = null
+    return true
+  }
+}
+
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** The body as text. Throws `BodyRefused` for one that is too large, compressed or not UTF-8, and `CallerGone` for one cut short. */
-export async function readBody(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingRequest): Promise<string> {
   const tooLarge = () => new BodyRefused(413, `The body is larger than ${mostBodyBytes} bytes. Send less at once.`)
   if ((request.headers['content-encoding'] ?? 'identity') !== 'identity') {
     throw new BodyRefused(415, 'Send the body uncompressed, without “Content-Encoding”.')
@@ -25,19 +50,20 @@ export async function readBody(request: IncomingMessage): Promise<string> {
   const bytes = await new Promise<Buffer>((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
-    request.on('data', (chunk: Buffer) => {
+    request.readBy((chunk) => {
+      if (chunk === null) {
+        const [only] = chunks
+        resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks))
+        return false
+      }
       size += chunk.length
-      if (size > mostBodyBytes) reject(tooLarge())
-      else chunks.push(chunk)
+      chunks.push(chunk)
+      if (size <= mostBodyBytes) return true
+      reject(tooLarge())
+      return false
     })
-    request.on('end', () => {
-      const [only] = chunks
-      resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks))
-    })
-    request.on('error', () => reject(new CallerGone()))
-    request.on('close', () => {
-      if (!request.readableEnded) reject(new CallerGone())
-    })
+    const onGone = () => reject(new CallerGone())
+    request.on('error', onGone).on('close', onGone)
   })
   try {
     return utf8.decode(bytes)

@@ -1,10 +1,9 @@
-import type { IncomingMessage } from 'node:http'
 import { CallerGone } from '../caller-gone.ts'
 import { isUnavailable } from '../database/unavailable.ts'
 import type { Dependencies } from '../dependencies.ts'
 import { RateLimited } from '../fault.ts'
 import { type Answer, answerAndClose, answerJson } from '../http/answer.ts'
-import { BodyRefused, readBody } from '../http/body.ts'
+import { BodyRefused, type IncomingRequest, readBody } from '../http/body.ts'
 import { isAmbiguous, readBearer } from '../http/credential.ts'
 import { reportFailure } from '../http/report-failure.ts'
 import { admit, type RequestOrigin } from '../identity/principal.ts'
@@ -14,7 +13,7 @@ import { type AcceptedToken, judge, readToken, reportedAddress } from '../tokens
 /** OAuth 2.0 Token Introspection (RFC 7662), for callers that are services, by bearer or by HTTP Basic. */
 export async function introspect(
   dependencies: Dependencies,
-  request: IncomingMessage,
+  request: IncomingRequest,
   response: Answer,
   origin: RequestOrigin,
 ): Promise<void> {
@@ -72,7 +71,7 @@ class InvalidRequest extends Error {
   }
 }
 
-function readForm(request: IncomingMessage, body: string): { token: string; usedFrom: string | null } {
+function readForm(request: IncomingRequest, body: string): { token: string; usedFrom: string | null } {
   if (!/^application\/x-www-form-urlencoded *(;|$)/i.test(request.headers['content-type'] ?? '')) {
     throw new InvalidRequest(415, 'Send the token as application/x-www-form-urlencoded, as in “token=…”.')
   }

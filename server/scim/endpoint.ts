@@ -1,10 +1,9 @@
-import type { IncomingMessage } from 'node:http'
 import { recordDenial } from '../audit/record-denial.ts'
 import { CallerGone } from '../caller-gone.ts'
 import { isUnavailable } from '../database/unavailable.ts'
 import type { Dependencies } from '../dependencies.ts'
 import { type Answer, answerAndClose, answerJson } from '../http/answer.ts'
-import { BodyRefused, readBody } from '../http/body.ts'
+import { BodyRefused, type IncomingRequest, readBody } from '../http/body.ts'
 import { isAmbiguous, readBearer } from '../http/credential.ts'
 import { reportFailure } from '../http/report-failure.ts'
 import { isId } from '../identifiers.ts'
@@ -53,7 +52,7 @@ export interface Scim {
   owns(path: string): boolean
   /** As the log calls the address: without the id of what is asked for. Null where there is nothing. */
   routeOf(path: string): string | null
-  answer(request: IncomingMessage, response: Answer, origin: RequestOrigin): Promise<void>
+  answer(request: IncomingRequest, response: Answer, origin: RequestOrigin): Promise<void>
 }
 
 /** SCIM 2.0 (RFC 7643 and 7644), for an integration token that may provision, or an owner's or super admin's access token. */
@@ -103,7 +102,7 @@ async function serve(
     request,
     origin,
     asScimError,
-  }: { request: IncomingMessage; origin: RequestOrigin; asScimError: (error: unknown) => ScimError },
+  }: { request: IncomingRequest; origin: RequestOrigin; asScimError: (error: unknown) => ScimError },
 ): Promise<ScimAnswer> {
   const [path = '', query = ''] = (request.url ?? '').split(/\?(.*)/s, 2)
   const route = findRoute(path)
