@@ -175,6 +175,27 @@ describe('a look-up that cannot be answered', () => {
     expect(lost.sort()).toEqual(['first: DatabaseUnavailable', 'second: DatabaseUnavailable'])
   })
 
+  it('is asked about no more where that is told while all four statements are under way', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    const { asked, find } = openDatabase()
+    const lost: unknown[] = []
+    for (let nth = 0; nth < 5; nth++) {
+      find(digest()).catch((error: unknown) => lost.push(error))
+      await settle()
+      await vi.advanceTimersByTimeAsync(100)
+    }
+    expect(sizes(asked)).toEqual([1, 1, 1, 1])
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(lost).toHaveLength(5)
+    for (const { answer } of asked) answer()
+    await settle()
+    expect(asked).toHaveLength(4)
+    const next = find(digest())
+    await settle()
+    asked[4]?.answer()
+    expect(await next).toMatchObject({ kind: 'service' })
+  })
+
   it('does not hold up another for long: one that has waited goes in a statement of its own', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     const { asked, find } = openDatabase()

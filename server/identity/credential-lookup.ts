@@ -80,41 +80,62 @@ export function createCredentialLookup({
   metrics: Pick<Metrics, 'lookups'>
   tracing: Tracing | null
 }): CredentialLookup {
-  /** Only of questions that no statement carries yet: one that is under way may have read already what changed since. */
-  const waiting = new Map<string, Question>()
+  /**
+   * What no statement carries yet, the oldest first: one that is under way may have read already what changed since. A map
+   * for each statement to come, since one that is filled and emptied for ever leaves behind, each time that it is laid out
+   * anew, its former entries, which the garbage collector's quick rounds take for alive.
+   */
+  const waiting: Map<string, Question>[] = []
   /** What the statements carry that are under way. */
-  const sent = new Set<Question[]>()
+  const sent: Question[][] = []
   let scheduled = false
   let sending = false
   let checking = false
   /** When the last statement was answered: taken once for all who waited for it. */
   let answeredAt = 0
-  lookups.readWaiting(() => waiting.size)
+  lookups.readWaiting(countWaiting)
 
   function add(presented: Presented, asker: Asker, place: number): void {
     asker.missing++
     const key = presented.kind + presented.digest
-    const known = waiting.get(key)
-    if (known) {
+    for (const gathered of waiting) {
+      const known = gathered.get(key)
+      if (!known) continue
       known.others ??= []
       known.others.push({ asker, place })
       return
     }
-    if (waiting.size >= longestQueue) refuse(asker, new DatabaseUnavailable('too many questions wait'))
-    else waiting.set(key, { presented, asker, place, others: null, row: null })
+    if (countWaiting() >= longestQueue) {
+      refuse(asker, new DatabaseUnavailable('too many questions wait'))
+      return
+    }
+    let newest = waiting.at(-1)
+    if (!newest || newest.size >= largestBatch) {
+      newest = new Map()
+      waiting.push(newest)
+    }
+    newest.set(key, { presented, asker, place, others: null, row: null })
+  }
+
+  function countWaiting(): number {
+    let count = 0
+    for (const { size } of waiting) count += size
+    return count
   }
 
   function checkForDelay(): void {
     const now = performance.now()
-    for (const [key, question] of waiting) {
-      if (!isLate(question, now)) break
-      waiting.delete(key)
+    for (const gathered of waiting) {
+      for (const [key, question] of gathered) {
+        if (!isLate(question, now)) break
+        gathered.delete(key)
+      }
     }
     for (const batch of sent) for (const question of batch) if (!isLate(question, now)) break
-    const [oldest] = waiting.values()
-    if (oldest && now - oldest.asker.askedAt >= checkMilliseconds && sent.size < mostStatements) send()
+    const [oldest] = waiting[0]?.values() ?? []
+    if (oldest && now - oldest.asker.askedAt >= checkMilliseconds && sent.length < mostStatements) send()
     checking = false
-    if (waiting.size + sent.size > 0) checkLater()
+    if (countWaiting() + sent.length > 0) checkLater()
   }
 
   /** Whoever asked too long ago is told so, whether or not the answer comes yet. */
@@ -133,18 +154,18 @@ export function createCredentialLookup({
   function schedule(): void {
     if (scheduled) return
     scheduled = true
-    const before = waiting.size
+    const before = countWaiting()
     setImmediate(() => {
       scheduled = false
       if (!maySend()) return
-      if (waiting.size > before && waiting.size < worthwhileBatch) schedule()
+      if (countWaiting() > before && countWaiting() < worthwhileBatch) schedule()
       else send()
     })
   }
 
   function maySend(): boolean {
-    if (sent.size === 0) return waiting.size > 0
-    return waiting.size >= worthwhileBatch && sent.size < mostStatements
+    if (sent.length === 0) return countWaiting() > 0
+    return countWaiting() >= worthwhileBatch && sent.length < mostStatements
   }
 
   /** Not at once: a request about many secrets asks for all of them in one go. */
@@ -160,20 +181,22 @@ export function createCredentialLookup({
   function send(): void {
     const batch = nextBatch()
     if (batch.length === 0) return
-    sent.add(batch)
+    sent.push(batch)
     void answer(batch).finally(() => {
-      sent.delete(batch)
+      sent.splice(sent.indexOf(batch), 1)
       schedule()
     })
   }
 
   function nextBatch(): Question[] {
     const batch: Question[] = []
-    for (const [key, question] of waiting) {
-      if (batch.length === largestBatch) break
-      waiting.delete(key)
-      if (isGone(question)) fail(question, new CallerGone())
-      else batch.push(question)
+    while (batch.length === 0) {
+      const gathered = waiting.shift()
+      if (!gathered) break
+      for (const question of gathered.values()) {
+        if (isGone(question)) fail(question, new CallerGone())
+        else batch.push(question)
+      }
     }
     return batch
   }
@@ -228,7 +251,7 @@ export function createCredentialLookup({
       return
     }
     if (!checking) checkLater()
-    if (waiting.size >= worthwhileBatch) sendSoon()
+    if (countWaiting() >= worthwhileBatch) sendSoon()
     else if (maySend()) schedule()
   }
 
