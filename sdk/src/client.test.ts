@@ -368,6 +368,24 @@ describe('no answer', () => {
     expect(received).toHaveLength(1)
   })
 
+  it('rejects all calls that are under way where the caller gave up, after others have ended', async () => {
+    let answered = 0
+    const { url } = await standIn((response) => {
+      if (answered++ === 0) roles(response)
+    })
+    const controller = new AbortController()
+    const latchkey = createClient({ url, signal: controller.signal })
+    const first = latchkey.tokenRoles()
+    const others = [latchkey.tokenRoles(), latchkey.tokenRoles()].map(failureOf)
+    await first
+    const reason = new Error('The page was left.')
+    const started = performance.now()
+    controller.abort(reason)
+    expect(await Promise.all(others)).toEqual([reason, reason])
+    expect(performance.now() - started).toBeLessThan(2_000)
+    expect(getEventListeners(controller.signal, 'abort')).toEqual([])
+  })
+
   it('leaves no listener on the caller’s signal, however many calls it outlives', async () => {
     const { url } = await standIn(roles)
     const { signal } = new AbortController()

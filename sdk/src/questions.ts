@@ -22,6 +22,11 @@ interface PendingQuestion extends Question {
   readonly reject: (error: unknown) => void
 }
 
+interface Call {
+  readonly questions: readonly PendingQuestion[]
+  readonly answered: Promise<void>
+}
+
 /** Questions on their way to Latchkey, gathered into calls. */
 export interface Questions {
   /**
@@ -43,11 +48,14 @@ export function createQuestions({
   timeoutMilliseconds: number
   signal: AbortSignal
 }): Questions {
-  /** Of these no call has been made yet. */
-  const waiting = new Map<string, PendingQuestion>()
-  /** Of all that have no answer, the oldest first. */
-  const pending = new Set<PendingQuestion>()
-  const calls = new Set<Promise<void>>()
+  /**
+   * Of these no call has been made yet. It is replaced rather than emptied: each time that a map which is filled and emptied
+   * for ever is laid out anew, it leaves its former entries behind, and the garbage collector's quick rounds take them for
+   * alive, with all that hangs on them.
+   */
+  let waiting = new Map<string, PendingQuestion>()
+  /** Those that are under way, in the order in which they were made. */
+  const calls: Call[] = []
   let deadline: ReturnType<typeof setTimeout> | undefined
 
   function add(secret: string, usedFrom: string | null): PendingQuestion {
@@ -58,7 +66,6 @@ export function createQuestions({
     })
     const question = { secret, usedFrom, askedAt: performance.now(), answer, resolve, reject }
     waiting.set(secret, question)
-    pending.add(question)
     deadline ??= setTimeout(rejectLate, timeoutMilliseconds)
     return question
   }
@@ -66,40 +73,38 @@ export function createQuestions({
   /** One timer for all, that of the oldest. */
   function rejectLate(): void {
     deadline = undefined
-    for (const question of pending) {
+    for (const question of [...calls.flatMap(({ questions }) => questions), ...waiting.values()]) {
       const left = question.askedAt + timeoutMilliseconds - performance.now()
       if (left > 0) {
         deadline = setTimeout(rejectLate, left)
         return
       }
       if (waiting.get(question.secret) === question) waiting.delete(question.secret)
-      close(question)
       question.reject(new VerifierUnavailableError(`there was no answer within ${timeoutMilliseconds} ms`))
     }
   }
 
-  function close(question: PendingQuestion): void {
-    pending.delete(question)
-    if (pending.size > 0) return
-    clearTimeout(deadline)
-    deadline = undefined
+  function send(): void {
+    const free = mostCalls - calls.length
+    if (waiting.size === 0 || free === 0) return
+    const questions = [...waiting.values()]
+    const size = Math.min(mostInOneCall, Math.max(worthOneCall, Math.ceil(questions.length / free)))
+    const now = questions.splice(0, size * free)
+    waiting = new Map(questions.map((question) => [question.secret, question]))
+    for (let start = 0; start < now.length; start += size) begin(now.slice(start, start + size))
   }
 
-  function send(): void {
-    while (waiting.size > 0 && calls.size < mostCalls) {
-      const share = Math.ceil(waiting.size / (mostCalls - calls.size))
-      const size = Math.min(mostInOneCall, Math.max(worthOneCall, share))
-      const batch: PendingQuestion[] = []
-      for (const question of waiting.values()) {
-        waiting.delete(question.secret)
-        if (batch.push(question) === size) break
-      }
-      const sent = answer(batch).finally(() => {
-        calls.delete(sent)
-        send()
-      })
-      calls.add(sent)
-    }
+  function begin(questions: PendingQuestion[]): void {
+    const call: Call = { questions, answered: answer(questions).finally(() => end(call)) }
+    calls.push(call)
+  }
+
+  function end(call: Call): void {
+    calls.splice(calls.indexOf(call), 1)
+    send()
+    if (calls.length > 0) return
+    clearTimeout(deadline)
+    deadline = undefined
   }
 
   async function answer(batch: PendingQuestion[]): Promise<void> {
@@ -109,15 +114,11 @@ export function createQuestions({
     } catch (error) {
       for (const { reject } of batch) reject(error)
     }
-    for (const question of batch) close(question)
   }
 
   signal.addEventListener('abort', () => {
-    for (const question of waiting.values()) {
-      close(question)
-      question.reject(signal.reason)
-    }
-    waiting.clear()
+    for (const question of waiting.values()) question.reject(signal.reason)
+    waiting = new Map()
   })
 
   return {
@@ -129,6 +130,6 @@ export function createQuestions({
       question.usedFrom ??= usedFrom
       return question.answer
     },
-    settled: () => Promise.all(calls),
+    settled: () => Promise.all(calls.map(({ answered }) => answered)),
   }
 }

@@ -29,6 +29,7 @@ export interface TransportOptions {
  */
 export function createTransport(options: TransportOptions): GraphQLClient {
   const unknown = new WeakSet<DocumentNode>()
+  const exchange = createExchange(options)
 
   async function send(document: DocumentNode, inFull: boolean, { variables, requestHeaders }: RequestOptions) {
     const source = inFull
@@ -42,7 +43,7 @@ export function createTransport(options: TransportOptions): GraphQLClient {
       },
       body: writeBody({ ...source, variables, operationName: nameOf(document) }),
     }
-    return { request, answer: await exchange(request, options) }
+    return { request, answer: await exchange(request) }
   }
 
   return {
@@ -100,25 +101,42 @@ interface HttpAnswer {
   content: unknown
 }
 
-async function exchange(request: HttpRequest, options: TransportOptions): Promise<HttpAnswer> {
+function createExchange(options: TransportOptions): (request: HttpRequest) => Promise<HttpAnswer> {
   const { endpoint, timeoutMilliseconds, signal, fetch: send = fetch } = options
-  signal?.throwIfAborted()
-  // AbortSignal.any and .timeout would do, but `any` is younger than Node 20.0 and than some browsers in use.
-  const deadline = new AbortController()
-  const abort = () => deadline.abort()
-  const timer = setTimeout(abort, timeoutMilliseconds)
-  signal?.addEventListener('abort', abort)
-  try {
-    // A redirect could carry passwords and tokens to an address that nobody chose.
-    const response = await send(endpoint, { method: 'POST', ...request, redirect: 'manual', signal: deadline.signal })
-    return { status: response.status, headers: response.headers, content: parse(await response.text()) }
-  } catch (error) {
+  const underWay: AbortController[] = []
+  const abortAll = () => {
+    for (const exchange of underWay) exchange.abort()
+  }
+
+  // One listener for all: of those that come and go while others stay, each leaves behind a reference to the next, and all
+  // that hangs on them lives until the garbage collector's slow rounds.
+  function begin(): AbortController {
+    const exchange = new AbortController()
+    if (underWay.push(exchange) === 1) signal?.addEventListener('abort', abortAll)
+    return exchange
+  }
+  function end(exchange: AbortController): void {
+    underWay.splice(underWay.indexOf(exchange), 1)
+    if (underWay.length === 0) signal?.removeEventListener('abort', abortAll)
+  }
+
+  return async (request) => {
     signal?.throwIfAborted()
-    const reason = deadline.signal.aborted ? `no answer within ${timeoutMilliseconds} ms` : reasonOf(error)
-    throw new RequestError(`${endpoint} cannot be reached: ${reason}.`, { code: 'UNAVAILABLE' })
-  } finally {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', abort)
+    // AbortSignal.any and .timeout would do, but `any` is younger than Node 20.0 and than some browsers in use.
+    const exchange = begin()
+    const timer = setTimeout(() => exchange.abort(), timeoutMilliseconds)
+    try {
+      // A redirect could carry passwords and tokens to an address that nobody chose.
+      const response = await send(endpoint, { method: 'POST', ...request, redirect: 'manual', signal: exchange.signal })
+      return { status: response.status, headers: response.headers, content: parse(await response.text()) }
+    } catch (error) {
+      signal?.throwIfAborted()
+      const reason = exchange.signal.aborted ? `no answer within ${timeoutMilliseconds} ms` : reasonOf(error)
+      throw new RequestError(`${endpoint} cannot be reached: ${reason}.`, { code: 'UNAVAILABLE' })
+    } finally {
+      clearTimeout(timer)
+      end(exchange)
+    }
   }
 }
 
