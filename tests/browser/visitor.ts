@@ -87,7 +87,8 @@ export async function openVisitor(browser: Browser, url: string, named?: keyof t
 
 /** What axe-core finds, in its words: by all its rules, good practice included, unless some are named. */
 export async function findBarriers(page: Page, rules: string[] | null = null): Promise<string[]> {
-  await page.evaluate(axe.source)
+  // Half a megabyte to be read and compiled: once for each document.
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe.source)
   const options = JSON.stringify({ resultTypes: ['violations'], ...(rules && { runOnly: rules }) })
   const { violations } = await page.evaluate<AxeResults>(`axe.run(document, ${options})`)
   return violations.flatMap(({ id, nodes }) =>
