@@ -56,10 +56,14 @@ describe('the body of a request', () => {
       await delay(50)
       return readBody(request)
     })
-    socket.write(post('early'))
-    await expect.poll(() => told).toEqual(['early'])
-    socket.write(post('', 0))
-    await expect.poll(() => told).toEqual(['early', ''])
+    socket.write(post('early', 9))
+    await delay(10)
+    socket.write(' or')
+    await delay(10)
+    socket.write('!')
+    await expect.poll(() => told).toEqual(['early or!'])
+    socket.write(post(''))
+    await expect.poll(() => told).toEqual(['early or!', ''])
   })
 
   it('is each request’s own on a connection that carries several at once', async () => {

@@ -26,7 +26,8 @@ export class IncomingRequest extends IncomingMessage {
   /** Called at once with what has come already. What a reader does not want any more, the stream has. */
   readBy(reader: Reader): void {
     this.#reader = reader
-    for (let chunk: unknown = this.read(); chunk instanceof Buffer; chunk = this.read()) this.push(chunk)
+    const come: unknown = this.read()
+    if (come instanceof Buffer) this.push(come)
     if (this.complete) this.push(null)
   }
 
