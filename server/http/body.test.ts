@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, describe, expect, it } from 'vitest'
 import { CallerGone } from '../caller-gone.ts'
 import { BodyRefused, IncomingRequest, mostBodyBytes, readBody } from './body.ts'
@@ -11,8 +13,8 @@ afterEach(() => {
   for (const close of closing.splice(0)) close()
 })
 
-/** A server that answers what `act` makes of a request, or the name of what it throws, and a connection to it. */
-async function open(act: (request: IncomingRequest) => Promise<string>): Promise<{ socket: Socket; told: string[] }> {
+/** A server that answers what `act` makes of a request, or the name of what it throws, and connections to it. */
+async function open(act: (request: IncomingRequest) => Promise<string>) {
   const told: string[] = []
   const server = createServer({ IncomingMessage: IncomingRequest }, (request, response) => {
     void act(request)
@@ -25,15 +27,18 @@ async function open(act: (request: IncomingRequest) => Promise<string>): Promise
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
-  const socket = connect(typeof address === 'object' && address ? address.port : 0, '127.0.0.1')
-  socket.on('error', () => undefined)
-  await once(socket, 'connect')
+  async function connection(): Promise<Socket> {
+    const socket = connect(typeof address === 'object' && address ? address.port : 0, '127.0.0.1')
+    socket.on('error', () => undefined).resume()
+    await once(socket, 'connect')
+    closing.push(() => socket.destroy())
+    return socket
+  }
   closing.push(() => {
-    socket.destroy()
     server.close()
     server.closeAllConnections()
   })
-  return { socket, told }
+  return { socket: await connection(), connection, told }
 }
 
 const post = (body: string, length = Buffer.byteLength(body)) =>
@@ -110,8 +115,34 @@ describe('the body of a request', () => {
     await expect.poll(() => told).toEqual([String(mostBodyBytes)])
   })
 
+  it('is kept no longer by a connection that stays open', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect: unknown = runInNewContext('gc')
+    if (typeof collect !== 'function') throw new Error('There is no garbage collector to call.')
+    const bytes = () => {
+      collect()
+      return process.memoryUsage().arrayBuffers
+    }
+    const { connection, told } = await open(async (request) => String((await readBody(request)).length))
+    const before = bytes()
+    for (let nth = 0; nth < 20; nth++) (await connection()).write(post('x'.repeat(mostBodyBytes)))
+    await expect.poll(() => told).toHaveLength(20)
+    await expect.poll(() => bytes() - before, { timeout: 5_000 }).toBeLessThan(5 * mostBodyBytes)
+  })
+
   it('that is cut short has no caller any more', async () => {
     const { socket, told } = await open(readBody)
+    socket.write(post('half', 8))
+    await delay(50)
+    socket.destroy()
+    await expect.poll(() => told).toEqual([CallerGone.name])
+  })
+
+  it('that is asked for after the caller has hung up has none either', async () => {
+    const { socket, told } = await open(async (request) => {
+      await delay(150)
+      return readBody(request)
+    })
     socket.write(post('half', 8))
     await delay(50)
     socket.destroy()

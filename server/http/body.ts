@@ -13,18 +13,30 @@ export class BodyRefused extends Error {
   }
 }
 
-/** Takes a body as it comes, null being its end. Gives whether it wants more. */
-type Reader = (chunk: Buffer | null) => boolean
+interface Reader {
+  /** Takes a part of the body, null being its end. Gives whether it wants more. */
+  take(chunk: Buffer | null): boolean
+  /** The caller has hung up, so that no more will come. */
+  abandon(): void
+}
 
 /**
  * A request whose body can be had from the parser directly. By a stream's way, with three ticks and five events, the few
  * bytes of a verification take a twentieth of the whole. The server makes its requests of this class.
  */
 export class IncomingRequest extends IncomingMessage {
+  /**
+   * None once it has what it wants: Node.js keeps a request whose stream has not ended until the connection's next one, and
+   * the body is not to be kept with it.
+   */
   #reader: Reader | null = null
 
   /** Called at once with what has come already. What a reader does not want any more, the stream has. */
   readBy(reader: Reader): void {
+    if (this.destroyed) {
+      reader.abandon()
+      return
+    }
     this.#reader = reader
     const come: unknown = this.read()
     if (come instanceof Buffer) this.push(come)
@@ -34,8 +46,14 @@ export class IncomingRequest extends IncomingMessage {
   /** The parser's, by which it fills the stream. */
   override push(chunk: Buffer | null): boolean {
     if (!this.#reader) return super.push(chunk)
-    if (!this.#reader(chunk)) this.#reader = null
+    if (!this.#reader.take(chunk)) this.#reader = null
     return true
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#reader?.abandon()
+    this.#reader = null
+    super._destroy(error, callback)
   }
 }
 
@@ -51,20 +69,21 @@ export async function readBody(request: IncomingRequest): Promise<string> {
   const bytes = await new Promise<Buffer>((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
-    request.readBy((chunk) => {
-      if (chunk === null) {
-        const [only] = chunks
-        resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks))
+    request.readBy({
+      take(chunk) {
+        if (chunk === null) {
+          const [only] = chunks
+          resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks))
+          return false
+        }
+        size += chunk.length
+        chunks.push(chunk)
+        if (size <= mostBodyBytes) return true
+        reject(tooLarge())
         return false
-      }
-      size += chunk.length
-      chunks.push(chunk)
-      if (size <= mostBodyBytes) return true
-      reject(tooLarge())
-      return false
+      },
+      abandon: () => reject(new CallerGone()),
     })
-    const onGone = () => reject(new CallerGone())
-    request.on('error', onGone).on('close', onGone)
   })
   try {
     return utf8.decode(bytes)
