@@ -1,8 +1,11 @@
+import { execFile } from 'node:child_process'
 import { getEventListeners } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { inspect } from 'node:util'
-import { afterEach, describe, expect, it } from 'vitest'
+import { setImmediate as turn } from 'node:timers/promises'
+import { inspect, promisify } from 'node:util'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type ClientOptions, createClient, LatchkeyError, RequestError } from './index.ts'
 
 const secret = 'lki_2vqZ8mN4xKcR7tYw1bHs6dPf3gJ9aLeU5oViXnTzQk0Cr1pW'
@@ -14,17 +17,22 @@ interface Received {
   body: { query?: string; variables?: Record<string, unknown> }
 }
 
+const run = promisify(execFile)
+
 const running: (() => Promise<void>)[] = []
 afterEach(async () => {
+  vi.restoreAllMocks()
   for (const stop of running.splice(0)) await stop()
 })
 
 /** A server on a port of its own that keeps what it received and answers as it is told to. */
 async function standIn(answer: (response: ServerResponse, request: Received) => void) {
   const received: Received[] = []
+  const ports: (number | undefined)[] = []
   const server = createServer(async (request, response) => {
     const now = { path: request.url, headers: request.headers, body: JSON.parse(await text(request)) }
     received.push(now)
+    ports.push(request.socket.remotePort)
     answer(response, now)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -36,7 +44,7 @@ async function standIn(answer: (response: ServerResponse, request: Received) => 
       server.closeAllConnections()
     })
   running.push(stop)
-  return { url: `http://127.0.0.1:${address.port}`, received, stop }
+  return { url: `http://127.0.0.1:${address.port}`, received, ports, stop }
 }
 
 function json(status: number, body: unknown, headers: Record<string, string> = {}) {
@@ -73,6 +81,12 @@ async function requestErrorOf(call: Promise<unknown>): Promise<RequestError> {
 }
 
 const roles = json(200, { data: { tokenRoles: [] } })
+
+/** Without a `fetch`, a call goes by Node's own client. */
+const ways: [string, Pick<ClientOptions, 'fetch'>][] = [
+  ['Node’s own client', {}],
+  ['fetch', { fetch }],
+]
 
 describe('what is sent', () => {
   it.each([
@@ -199,13 +213,14 @@ describe('what is sent', () => {
     expect(asked).toEqual([`${url}/graphql`])
   })
 
-  it('never follows a redirect, which could carry a password elsewhere', async () => {
+  it.each(ways)('by %s never follows a redirect, which could carry a password elsewhere', async (_name, way) => {
     const elsewhere = await standIn(json(200, { data: { signIn: {} } }))
     const { url } = await standIn((response) => {
       response.writeHead(307, { location: `${elsewhere.url}/graphql` })
       response.end()
     })
-    const error = await requestErrorOf(createClient({ url }).signIn({ input: { email: 'ada@example.com', password } }))
+    const latchkey = createClient({ url, ...way })
+    const error = await requestErrorOf(latchkey.signIn({ input: { email: 'ada@example.com', password } }))
     expect(error).toMatchObject({ code: 'BAD_REQUEST', status: 307 })
     expect(error.message).toContain('redirects')
     expect(elsewhere.received).toEqual([])
@@ -321,11 +336,61 @@ describe('an answer that is not Latchkey’s', () => {
   })
 })
 
-describe('no answer', () => {
+describe('by Node’s own client', () => {
+  it('is read whole, wherever the network cuts it', async () => {
+    const permissions = ['größte:lesen', '権限:読む', '🔑:use']
+    async function* bytes() {
+      for (const byte of Buffer.from(JSON.stringify({ data: { tokenRoles: [{ permissions }] } }))) {
+        yield Buffer.of(byte)
+        await turn()
+      }
+    }
+    const { url } = await standIn((response) => void Readable.from(bytes()).pipe(response))
+    expect(await createClient({ url }).tokenRoles()).toEqual({ tokenRoles: [{ permissions }] })
+  })
+
+  it('one connection serves one call after the other', async () => {
+    const { url, ports } = await standIn(roles)
+    const latchkey = createClient({ url })
+    for (let call = 0; call < 5; call++) await latchkey.tokenRoles()
+    expect(new Set(ports).size).toBe(1)
+  })
+
+  it('a call says that the SDK makes it', async () => {
+    const { url, received } = await standIn(roles)
+    await createClient({ url }).tokenRoles()
+    expect(received[0]?.headers['user-agent']).toBe('latchkey-sdk')
+  })
+
+  it('goes through the proxy of the environment where Node is told to', async () => {
+    const { url, received } = await standIn(roles)
+    const program = `import { createClient } from '@latchkey/sdk'
+      console.log(JSON.stringify(await createClient({ url: 'http://tokens.example.com' }).tokenRoles()))`
+    const { stdout } = await run(
+      process.execPath,
+      ['--conditions=latchkey-source', '--input-type=module', '-e', program],
+      {
+        env: { NODE_USE_ENV_PROXY: '1', HTTP_PROXY: url },
+      },
+    )
+    expect(JSON.parse(stdout)).toEqual({ tokenRoles: [] })
+    expect(received[0]?.path).toBe('http://tokens.example.com/graphql')
+  })
+
+  it('and by the global fetch where there is none', async () => {
+    vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined)
+    const asked = vi.spyOn(globalThis, 'fetch')
+    const { url } = await standIn(roles)
+    expect(await createClient({ url }).tokenRoles()).toEqual({ tokenRoles: [] })
+    expect(asked.mock.calls.map(([address]) => address)).toEqual([`${url}/graphql`])
+  })
+})
+
+describe.each(ways)('no answer, by %s,', (_name, way) => {
   it('is UNAVAILABLE where the connection is refused, and names the reason', async () => {
     const { url, stop } = await standIn(roles)
     await stop()
-    expect(await requestErrorOf(createClient({ url }).tokenRoles())).toMatchObject({
+    expect(await requestErrorOf(createClient({ url, ...way }).tokenRoles())).toMatchObject({
       code: 'UNAVAILABLE',
       status: null,
       message: `${url}/graphql cannot be reached: ECONNREFUSED.`,
@@ -337,7 +402,7 @@ describe('no answer', () => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' })
       response.write('{"data":', () => response.destroy())
     })
-    expect(await requestErrorOf(createClient({ url }).tokenRoles())).toMatchObject({
+    expect(await requestErrorOf(createClient({ url, ...way }).tokenRoles())).toMatchObject({
       code: 'UNAVAILABLE',
       status: null,
     })
@@ -349,7 +414,7 @@ describe('no answer', () => {
   ])('is UNAVAILABLE after the timeout where %s', async (_what, answer) => {
     const { url } = await standIn(answer)
     const started = performance.now()
-    const error = await requestErrorOf(createClient({ url, timeoutMilliseconds: 100 }).tokenRoles())
+    const error = await requestErrorOf(createClient({ url, timeoutMilliseconds: 100, ...way }).tokenRoles())
     expect(performance.now() - started).toBeLessThan(2_000)
     expect(error).toMatchObject({ code: 'UNAVAILABLE', status: null })
     expect(error.message).toBe(`${url}/graphql cannot be reached: no answer within 100 ms.`)
@@ -358,13 +423,13 @@ describe('no answer', () => {
   it('rejects with the caller’s own reason where the caller gave up', async () => {
     const { url, received } = await standIn(() => {})
     const controller = new AbortController()
-    const call = createClient({ url, signal: controller.signal }).tokenRoles()
+    const call = createClient({ url, signal: controller.signal, ...way }).tokenRoles()
     const reason = new Error('The page was left.')
     const started = performance.now()
     setTimeout(() => controller.abort(reason), 50)
     expect(await failureOf(call)).toBe(reason)
     expect(performance.now() - started).toBeLessThan(2_000)
-    expect(await failureOf(createClient({ url, signal: controller.signal }).tokenRoles())).toBe(reason)
+    expect(await failureOf(createClient({ url, signal: controller.signal, ...way }).tokenRoles())).toBe(reason)
     expect(received).toHaveLength(1)
   })
 
@@ -374,7 +439,7 @@ describe('no answer', () => {
       if (answered++ === 0) roles(response)
     })
     const controller = new AbortController()
-    const latchkey = createClient({ url, signal: controller.signal })
+    const latchkey = createClient({ url, signal: controller.signal, ...way })
     const first = latchkey.tokenRoles()
     const others = [latchkey.tokenRoles(), latchkey.tokenRoles()].map(failureOf)
     await first
@@ -389,9 +454,9 @@ describe('no answer', () => {
   it('leaves no listener on the caller’s signal, however many calls it outlives', async () => {
     const { url } = await standIn(roles)
     const { signal } = new AbortController()
-    const latchkey = createClient({ url, signal })
+    const latchkey = createClient({ url, signal, ...way })
     await latchkey.tokenRoles()
-    await failureOf(createClient({ url: 'http://127.0.0.1:1', signal }).tokenRoles())
+    await failureOf(createClient({ url: 'http://127.0.0.1:1', signal, ...way }).tokenRoles())
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 })
@@ -461,13 +526,15 @@ describe('no error shows what was sent', () => {
     expect(shown).not.toMatch(/query verifyToken|mutation signIn/)
   }
 
-  it.each(failures)('in %s', async (_what, answer) => {
-    const { url } = await standIn(answer)
-    for (const error of await errorsOf({ url })) expectNothingSentIn(error)
-  })
+  describe.each(ways)('by %s', (_name, way) => {
+    it.each(failures)('in %s', async (_what, answer) => {
+      const { url } = await standIn(answer)
+      for (const error of await errorsOf({ url, ...way })) expectNothingSentIn(error)
+    })
 
-  it('in a connection that is refused', async () => {
-    for (const error of await errorsOf({ url: 'http://127.0.0.1:1' })) expectNothingSentIn(error)
+    it('in a connection that is refused', async () => {
+      for (const error of await errorsOf({ url: 'http://127.0.0.1:1', ...way })) expectNothingSentIn(error)
+    })
   })
 
   it('in what a given fetch throws', async () => {

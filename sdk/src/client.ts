@@ -15,7 +15,7 @@ export interface ClientOptions {
   timeoutMilliseconds?: number | undefined
   /** Ends every call of the client; they reject with the signal's `reason`. */
   signal?: AbortSignal | undefined
-  /** Used instead of the global `fetch`. */
+  /** Used instead of Node's own HTTP client, or of the global `fetch` where there is none. */
   fetch?: typeof fetch | undefined
 }
 

@@ -1,6 +1,7 @@
 import { type DocumentNode, print } from 'graphql'
 import { hasSha256, sha256 } from './digest.ts'
 import { RequestError, type RequestErrorCode } from './errors.ts'
+import { createExchange, type ExchangeOptions, type HttpAnswer, type HttpRequest } from './exchange.ts'
 import { isRecord } from './is-record.ts'
 
 /** What the generated operations send through. */
@@ -16,22 +17,19 @@ export interface RequestOptions {
   signal?: RequestInit['signal']
 }
 
-export interface TransportOptions {
-  endpoint: string
-  timeoutMilliseconds: number
-  signal: AbortSignal | undefined
-  fetch: typeof fetch | undefined
-}
-
 /**
  * Sends operations and reads their answers. A document is named by its hash, which Latchkey knows for the operations of
  * its own version; to one that does not, and from where no hash can be made, it is sent in full.
  */
-export function createTransport(options: TransportOptions): GraphQLClient {
+export function createTransport(options: ExchangeOptions): GraphQLClient {
   const unknown = new WeakSet<DocumentNode>()
   const exchange = createExchange(options)
 
-  async function send(document: DocumentNode, inFull: boolean, { variables, requestHeaders }: RequestOptions) {
+  async function send(
+    document: DocumentNode,
+    inFull: boolean,
+    { variables, requestHeaders }: RequestOptions,
+  ): Promise<Exchanged> {
     const source = inFull
       ? { query: print(document) }
       : { extensions: { persistedQuery: { version: 1, sha256Hash: await hashOf(document) } } }
@@ -43,18 +41,19 @@ export function createTransport(options: TransportOptions): GraphQLClient {
       },
       body: writeBody({ ...source, variables, operationName: nameOf(document) }),
     }
-    return { request, answer: await exchange(request) }
+    const answer = await exchange(request)
+    return { request, answer, content: parse(answer.body) }
   }
 
   return {
     async request<Data>(asked: RequestOptions): Promise<Data> {
       const { document } = asked
       let sent = await send(document, unknown.has(document) || !hasSha256(), asked)
-      if (isUnknownDocument(sent.answer)) {
+      if (isUnknownDocument(sent)) {
         unknown.add(document)
         sent = await send(document, true, asked)
       }
-      return readAnswer<Data>(sent.answer, sent.request, options)
+      return readAnswer<Data>(sent, options)
     },
   }
 }
@@ -89,65 +88,14 @@ function writeBody(body: unknown): string {
   }
 }
 
-interface HttpRequest {
-  headers: Record<string, string>
-  body: string
-}
-
-interface HttpAnswer {
-  status: number
-  headers: Headers
-  /** What the body says, where that is JSON. */
+interface Exchanged {
+  request: HttpRequest
+  answer: HttpAnswer
+  /** What the answer's body says, where that is JSON. */
   content: unknown
 }
 
-function createExchange(options: TransportOptions): (request: HttpRequest) => Promise<HttpAnswer> {
-  const { endpoint, timeoutMilliseconds, signal, fetch: send = fetch } = options
-  const underWay: AbortController[] = []
-  const abortAll = () => {
-    for (const exchange of underWay) exchange.abort()
-  }
-
-  // One listener for all: of those that come and go while others stay, each leaves behind a reference to the next, and all
-  // that hangs on them lives until the garbage collector's slow rounds.
-  function begin(): AbortController {
-    const exchange = new AbortController()
-    if (underWay.push(exchange) === 1) signal?.addEventListener('abort', abortAll)
-    return exchange
-  }
-  function end(exchange: AbortController): void {
-    underWay.splice(underWay.indexOf(exchange), 1)
-    if (underWay.length === 0) signal?.removeEventListener('abort', abortAll)
-  }
-
-  return async (request) => {
-    signal?.throwIfAborted()
-    // AbortSignal.any and .timeout would do, but `any` is younger than Node 20.0 and than some browsers in use.
-    const exchange = begin()
-    const timer = setTimeout(() => exchange.abort(), timeoutMilliseconds)
-    try {
-      // A redirect could carry passwords and tokens to an address that nobody chose.
-      const response = await send(endpoint, { method: 'POST', ...request, redirect: 'manual', signal: exchange.signal })
-      return { status: response.status, headers: response.headers, content: parse(await response.text()) }
-    } catch (error) {
-      signal?.throwIfAborted()
-      const reason = exchange.signal.aborted ? `no answer within ${timeoutMilliseconds} ms` : reasonOf(error)
-      throw new RequestError(`${endpoint} cannot be reached: ${reason}.`, { code: 'UNAVAILABLE' })
-    } finally {
-      clearTimeout(timer)
-      end(exchange)
-    }
-  }
-}
-
-/** The system's name for a network failure, such as ECONNREFUSED. Nothing else of the error is safe to show. */
-function reasonOf(error: unknown): string {
-  const cause = error instanceof Error && isRecord(error.cause) ? error.cause : error
-  const code = isRecord(cause) ? cause.code : undefined
-  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{2,63}$/.test(code) ? code : 'the network request failed'
-}
-
-function isUnknownDocument({ content }: HttpAnswer): boolean {
+function isUnknownDocument({ content }: Exchanged): boolean {
   const fault = faultOf(content)
   return isRecord(fault?.extensions) && fault.extensions.code === 'PERSISTED_QUERY_NOT_FOUND'
 }
@@ -159,9 +107,8 @@ function faultOf(content: unknown): Record<string, unknown> | undefined {
 
 /** @throws {RequestError} for whatever is not a complete GraphQL answer */
 function readAnswer<Data>(
-  { status, headers, content }: HttpAnswer,
-  request: HttpRequest,
-  { endpoint }: TransportOptions,
+  { request, answer: { status, retryAfter }, content }: Exchanged,
+  { endpoint }: ExchangeOptions,
 ): Data {
   if (status >= 200 && status < 300 && isResult<Data>(content)) return content.data
 
@@ -170,7 +117,7 @@ function readAnswer<Data>(
   const about = {
     code: isRequestErrorCode(extensions.code) ? extensions.code : codeOfStatus(status),
     status: status === 0 ? null : status,
-    retryAfterSeconds: secondsOf(headers.get('retry-after')) ?? secondsOf(extensions.retryAfterSeconds),
+    retryAfterSeconds: secondsOf(retryAfter) ?? secondsOf(extensions.retryAfterSeconds),
   }
   if (typeof fault?.message === 'string') {
     throw new RequestError(withoutWhatWasSent(fault.message, request), about)

@@ -314,7 +314,9 @@ describe('gathering', () => {
     const verifier = await openVerifier(latchkey)
     const secrets = Array.from({ length: 4_500 }, () => latchkey.issue())
     const verdicts = await Promise.all([...secrets, ...secrets].map((secret) => verifier.verify(secret)))
-    expect(latchkey.calls.map(({ digests }) => digests.length)).toEqual([1_000, 1_000, 1_000, 1_000, 500])
+    // Each has a connection of its own: in which order they arrive is the network's.
+    const sizes = latchkey.calls.map(({ digests }) => digests.length)
+    expect(sizes.sort((one, other) => other - one)).toEqual([1_000, 1_000, 1_000, 1_000, 500])
     expect(verdicts.map((verdict) => verdict.active && verdict.tokenId)).toEqual(
       verdicts.map((_, index) => `tok_${index % 4_500}`),
     )

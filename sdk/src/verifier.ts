@@ -28,7 +28,7 @@ export interface VerifierOptions {
   cacheSize?: number | undefined
   /** For how long `verify` may take; 2,000 unless set. */
   timeoutMilliseconds?: number | undefined
-  /** Used instead of the global `fetch`. */
+  /** Used instead of Node's own HTTP client for calls, and of the global `fetch` for the stream of invalidations. */
   fetch?: typeof fetch | undefined
   /** Called with each change of `VerifierMetrics.state`. */
   onStateChange?: ((state: VerifierState) => void) | undefined
