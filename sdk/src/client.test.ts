@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { getEventListeners } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
+import { createServer as createTcpServer } from 'node:net'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -225,6 +226,25 @@ describe('what is sent', () => {
     expect(error.message).toContain('redirects')
     expect(elsewhere.received).toEqual([])
   })
+})
+
+it.each(ways)('speaks TLS to an https address, by %s', async (_name, way) => {
+  const firstBytes: (number | undefined)[] = []
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.once('data', (data) => {
+      firstBytes.push(data[0])
+      socket.destroy()
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  running.push(() => new Promise((resolve) => server.close(() => resolve())))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  const error = await requestErrorOf(createClient({ url: `https://127.0.0.1:${port}`, ...way }).tokenRoles())
+  expect(error).toMatchObject({ code: 'UNAVAILABLE', status: null })
+  // 22: a handshake (RFC 8446, section 5.1).
+  expect(firstBytes).toEqual([22])
 })
 
 describe('options that cannot be used', () => {
