@@ -1,4 +1,5 @@
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+const randomCharacters = 43
 const checksumCharacters = 6
 
 /**
@@ -6,19 +7,27 @@ const checksumCharacters = 6
  * all before them. Sessions and services' secrets are none.
  */
 export function createFormCheck(prefix: string): (text: unknown) => boolean {
-  const form = new RegExp(`^${prefix}[ip]_[0-9A-Za-z]{49}$`)
+  const start = prefix.length + 2
+  const end = start + randomCharacters
+  const beginnings = [`${prefix}i_`, `${prefix}p_`]
   return (text) =>
     typeof text === 'string' &&
-    form.test(text) &&
-    checksum(text.slice(0, -checksumCharacters)) === text.slice(-checksumCharacters)
+    text.length === end + checksumCharacters &&
+    beginnings.some((beginning) => text.startsWith(beginning)) &&
+    !Number.isNaN(readBase62(text, start, end)) &&
+    readBase62(text, end, text.length) === crc32(text, end)
 }
 
-function checksum(body: string): string {
-  let text = ''
-  for (let rest = crc32(body); text.length < checksumCharacters; rest = Math.floor(rest / 62)) {
-    text = alphabet.charAt(rest % 62) + text
-  }
-  return text
+const digitOf = Float64Array.from({ length: 128 }, (_, code) => {
+  const digit = alphabet.indexOf(String.fromCharCode(code))
+  return digit < 0 ? Number.NaN : digit
+})
+
+/** NaN where a character is no digit. */
+function readBase62(text: string, start: number, end: number): number {
+  let value = 0
+  for (let at = start; at < end; at++) value = value * 62 + (digitOf[text.charCodeAt(at)] ?? Number.NaN)
+  return value
 }
 
 const crcOfByte = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -27,9 +36,9 @@ const crcOfByte = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc
 })
 
-function crc32(ascii: string): number {
+function crc32(ascii: string, end: number): number {
   let crc = 0xffffffff
-  for (let index = 0; index < ascii.length; index++) {
+  for (let index = 0; index < end; index++) {
     crc = (crc >>> 8) ^ (crcOfByte[(crc ^ ascii.charCodeAt(index)) & 0xff] ?? 0)
   }
   return (crc ^ 0xffffffff) >>> 0

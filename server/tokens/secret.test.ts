@@ -1,4 +1,5 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { createDigester, formatSecret, parseSecret, type SecretKind } from './secret.ts'
 
@@ -73,6 +74,18 @@ describe('a secret', () => {
       const next = characters[place + 1]
       if (next === undefined || next === character) continue
       expect(parseSecret('lk', characters.toSpliced(place, 2, next, character).join(''))).toBeNull()
+    }
+  })
+
+  it('is none of other characters, though the checksum be right', () => {
+    const withChecksum = (body: string) => {
+      let text = ''
+      for (let rest = crc32(body); text.length < 6; rest = Math.floor(rest / 62)) text = alphabet[rest % 62] + text
+      return body + text
+    }
+    expect(parseSecret('lk', withChecksum(`lki_${'0'.repeat(43)}`))).toBe('integrationToken')
+    for (const other of ['_', '-', ' ', '\0', '\u007f', 'é', '０', '\u{1d7d8}'.slice(0, 1)]) {
+      expect(parseSecret('lk', withChecksum(`lki_${'0'.repeat(42)}${other}`))).toBeNull()
     }
   })
 
