@@ -1,4 +1,4 @@
-import { isRecord } from './is-record.ts'
+import { builtinModule } from './builtin-module.ts'
 
 /** The SHA-256 of a text in lower-case hexadecimal. Node's own takes a twentieth of the Web's time, and is used where it is. */
 export const sha256: (text: string) => string | Promise<string> = nodeSha256() ?? webSha256
@@ -8,14 +8,9 @@ export function hasSha256(): boolean {
   return sha256 !== webSha256 || globalThis.crypto?.subtle !== undefined
 }
 
-/** Asked of the process, since an import of it would keep the package from being bundled for anything but Node. */
 function nodeSha256(): ((text: string) => string) | null {
-  const { process }: { process?: unknown } = globalThis
-  if (!isRecord(process) || typeof process.getBuiltinModule !== 'function') return null
-  const crypto: unknown = process.getBuiltinModule('node:crypto')
-  if (!isRecord(crypto) || typeof crypto.hash !== 'function') return null
-  const { hash } = crypto
-  return (text) => String(hash('sha256', text))
+  const { hash } = builtinModule('node:crypto') ?? {}
+  return typeof hash === 'function' ? (text) => String(hash('sha256', text)) : null
 }
 
 async function webSha256(text: string): Promise<string> {

@@ -1,3 +1,4 @@
+import { builtinModule } from './builtin-module.ts'
 import { RequestError } from './errors.ts'
 import { isRecord } from './is-record.ts'
 
@@ -20,12 +21,12 @@ export interface ExchangeOptions {
 }
 
 /** There and back once. Follows no redirect: that could carry passwords and tokens to an address that nobody chose. */
-type Send = (endpoint: string, request: HttpRequest, signal: AbortSignal) => Promise<HttpAnswer>
+type Send = (request: HttpRequest, signal: AbortSignal) => Promise<HttpAnswer>
 
 /** Gives what was answered, whatever its status. Throws a `RequestError` where nothing was, and the signal's reason. */
 export function createExchange(options: ExchangeOptions): (request: HttpRequest) => Promise<HttpAnswer> {
   const { endpoint, timeoutMilliseconds, signal } = options
-  const send = options.fetch ? sendBy(options.fetch) : (sendByNode(endpoint) ?? sendBy(fetch))
+  const send = (options.fetch ? null : sendByNode(endpoint)) ?? sendByFetch(endpoint, options.fetch)
   const underWay: AbortController[] = []
   const abortAll = () => {
     for (const exchange of underWay) exchange.abort()
@@ -49,7 +50,7 @@ export function createExchange(options: ExchangeOptions): (request: HttpRequest)
     const exchange = begin()
     const timer = setTimeout(() => exchange.abort(), timeoutMilliseconds)
     try {
-      return await send(endpoint, request, exchange.signal)
+      return await send(request, exchange.signal)
     } catch (error) {
       signal?.throwIfAborted()
       const reason = exchange.signal.aborted ? `no answer within ${timeoutMilliseconds} ms` : reasonOf(error)
@@ -68,9 +69,10 @@ function reasonOf(error: unknown): string {
   return typeof code === 'string' && /^[A-Z][A-Z0-9_]{2,63}$/.test(code) ? code : 'the network request failed'
 }
 
-function sendBy(send: typeof fetch): Send {
-  return async (endpoint, request, signal) => {
-    const response = await send(endpoint, { method: 'POST', ...request, redirect: 'manual', signal })
+/** By the one that is given, or by what is the global one when it is called. */
+function sendByFetch(endpoint: string, given: typeof fetch | undefined): Send {
+  return async (request, signal) => {
+    const response = await (given ?? fetch)(endpoint, { method: 'POST', ...request, redirect: 'manual', signal })
     return {
       status: response.status,
       retryAfter: response.headers.get('retry-after'),
@@ -85,7 +87,7 @@ const named = { 'user-agent': 'latchkey-sdk' }
 /** Of `node:http` and `node:https`, what is used here. */
 interface NodeHttp {
   request: (
-    url: string,
+    url: URL,
     options: { method: string; headers: Record<string, string>; signal: AbortSignal },
     onAnswer: (answer: NodeAnswer) => void,
   ) => {
@@ -105,9 +107,10 @@ interface NodeAnswer {
  * goes through the process's own agents, which keep connections open, and know the environment's proxies where Node is told to.
  */
 function sendByNode(endpoint: string): Send | null {
-  const http = nodeHttp(endpoint.startsWith('https:') ? 'node:https' : 'node:http')
-  if (!http) return null
-  return (url, { headers, body }, signal) =>
+  const url = new URL(endpoint)
+  const http = builtinModule(url.protocol === 'https:' ? 'node:https' : 'node:http')
+  if (!isNodeHttp(http)) return null
+  return ({ headers, body }, signal) =>
     new Promise((resolve, reject) => {
       const request = http.request(url, { method: 'POST', headers: { ...named, ...headers }, signal }, (answer) => {
         let text = ''
@@ -125,14 +128,6 @@ function sendByNode(endpoint: string): Send | null {
     })
 }
 
-/** Asked of the process, since an import of it would keep the package from being bundled for anything but Node. */
-function nodeHttp(name: string): NodeHttp | null {
-  const { process }: { process?: unknown } = globalThis
-  if (!isRecord(process) || typeof process.getBuiltinModule !== 'function') return null
-  const http: unknown = process.getBuiltinModule(name)
-  return isNodeHttp(http) ? http : null
-}
-
-function isNodeHttp(http: unknown): http is NodeHttp {
-  return isRecord(http) && typeof http.request === 'function'
+function isNodeHttp(http: object | null): http is NodeHttp {
+  return http !== null && 'request' in http && typeof http.request === 'function'
 }
