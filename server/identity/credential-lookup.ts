@@ -83,7 +83,8 @@ export function createCredentialLookup({
   /**
    * What no statement carries yet, the oldest first: one that is under way may have read already what changed since. A map
    * for each statement to come, since one that is filled and emptied for ever leaves behind, each time that it is laid out
-   * anew, its former entries, which the garbage collector's quick rounds take for alive.
+   * anew, its former entries, which the garbage collector's quick rounds take for alive. Equal questions are one only within
+   * a map: to look through twenty of them for each new question would cost more than a look-up now and then.
    */
   const waiting: Map<string, Question>[] = []
   /** What the statements carry that are under way. */
@@ -98,9 +99,9 @@ export function createCredentialLookup({
   function add(presented: Presented, asker: Asker, place: number): void {
     asker.missing++
     const key = presented.kind + presented.digest
-    for (const gathered of waiting) {
-      const known = gathered.get(key)
-      if (!known) continue
+    let newest = waiting.at(-1)
+    const known = newest?.get(key)
+    if (known) {
       known.others ??= []
       known.others.push({ asker, place })
       return
@@ -109,7 +110,6 @@ export function createCredentialLookup({
       refuse(asker, new DatabaseUnavailable('too many questions wait'))
       return
     }
-    let newest = waiting.at(-1)
     if (!newest || newest.size >= largestBatch) {
       newest = new Map()
       waiting.push(newest)
