@@ -39,7 +39,7 @@ const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 /** The peers are no dependency of Latchkey: they are installed when the benchmark first needs them. */
 export async function installPeers(announce: (text: string) => void): Promise<void> {
   if (existsSync(`${peers}node_modules`)) return
-  announce('Installing what Latchkey is compared with, in bench/peers …')
+  announce('Installing what Latchkey is compared with, and the load generator, in bench/peers …')
   const installing = spawn('npm', ['ci', '--no-audit', '--no-fund'], {
     cwd: peers,
     stdio: ['ignore', 'ignore', 'inherit'],
@@ -100,7 +100,7 @@ async function startServer(
 
 /** Warms the server up and measures it, by a generator in a process of its own. */
 export async function measure(load: Load): Promise<Measured> {
-  const generator = fork(fileURLToPath(new URL('load-generator.ts', import.meta.url)))
+  const generator = fork(`${peers}load.ts`)
   generator.send(load)
   const [result] = await Promise.race([once(generator, 'message'), once(generator, 'exit')])
   if (!isMeasured(result)) throw new Error('The load generator ended without a result.')
