@@ -161,11 +161,11 @@ describe('verifications', () => {
     await world.service.verifyTokenDigests({ digests })
     const changed = await changes(() => world.service.verifyTokenDigests({ digests }))
     expect(changed).toMatchObject({
-      // The caller's own secret, and the hundred, by one statement.
-      latchkey_credential_lookup_batch_size_sum: 101,
-      latchkey_credential_lookup_batch_size_count: 1,
-      'latchkey_credential_lookup_batch_size_bucket{le="160"}': 1,
-      latchkey_credential_lookup_statement_duration_seconds_count: 1,
+      // The caller's own secret, and the hundred, by one statement; the hundred, which are no integration token's, by another.
+      latchkey_credential_lookup_batch_size_sum: 201,
+      latchkey_credential_lookup_batch_size_count: 2,
+      'latchkey_credential_lookup_batch_size_bucket{le="160"}': 2,
+      latchkey_credential_lookup_statement_duration_seconds_count: 2,
       latchkey_credential_lookup_duration_seconds_count: 2,
     })
     expect(changed).not.toHaveProperty('latchkey_credential_lookup_batch_size_bucket{le="80"}')

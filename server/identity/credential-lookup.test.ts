@@ -45,11 +45,34 @@ function openDatabase() {
       const [credential = null] = await find([{ kind: 'service', digest }], isGone)
       return credential
     },
+    findHashes: (digests: PresentedDigest[]) => find(digests.map((digest) => ({ kind: 'bearer', digest }))),
   }
 }
 
 const source = { now: () => new Date(), randomBytes }
-const ids = { service: createId('service', source) }
+const ids = {
+  service: createId('service', source),
+  token: createId('token', source),
+  organization: createId('organization', source),
+  role: createId('role', source),
+}
+const tokenRow = (question: number): Row => [
+  '0',
+  String(question),
+  ids.token,
+  ids.organization,
+  'a token',
+  ids.role,
+  'builds:read',
+  null,
+  null,
+  '0',
+  null,
+  null,
+  't',
+  'f',
+  'f',
+]
 function rowOf(question: number, id: string = ids.service): Row {
   return [
     '3',
@@ -140,6 +163,34 @@ describe('gathering', () => {
       await settle()
     }
     expect(sizes(busy.asked)).toEqual([40, 40, 40, 40])
+  })
+})
+
+describe('a hash, which does not tell of which kind its secret is', () => {
+  it('is looked for among access tokens once it is no integration token’s, and keeps nobody waiting who is answered', async () => {
+    const { asked, findHashes } = openDatabase()
+    const [known = '', other = ''] = digests(2)
+    const [found, missing] = [findHashes([known]), findHashes([other])]
+    await settle()
+    expect(asked.map((statement) => statement.digests)).toEqual([[known, other]])
+    asked[0]?.answer([tokenRow(0)])
+    expect(await found).toMatchObject([{ kind: 'integrationToken', digest: known }])
+    expect(asked.slice(1).map((statement) => statement.digests)).toEqual([[other]])
+    asked[1]?.answer([])
+    expect(await missing).toEqual([null])
+    expect(asked).toHaveLength(2)
+  })
+
+  it('fails with its second statement, and nobody fails whom the first has answered', async () => {
+    const { asked, findHashes, failures } = openDatabase()
+    const [found, missing] = digests(2).map((known) => findHashes([known]))
+    const failure = missing?.catch((error: Error) => error)
+    await settle()
+    asked[0]?.answer([tokenRow(0)])
+    expect(await found).toMatchObject([{ kind: 'integrationToken' }])
+    asked[1]?.fail(new Error('Connection terminated unexpectedly'))
+    expect(await failure).toBeInstanceOf(DatabaseUnavailable)
+    expect(failures()).toBe(1)
   })
 })
 

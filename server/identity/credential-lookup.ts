@@ -201,34 +201,45 @@ export function createCredentialLookup({
     return batch
   }
 
+  /** Of its questions those leave the batch that are answered. */
   async function answer(batch: Question[]): Promise<void> {
     try {
-      const asked = tables.map((): Question[] => [])
-      for (const question of batch) for (const table of tablesOf[question.presented.kind]) asked[table]?.push(question)
-      const concerned = asked.flatMap((questions, table) => (questions.length > 0 ? [table] : []))
-      const statement: Statement = {
-        name: `credentials of ${concerned.join()}`,
-        text: statementOf(concerned),
-        rowMode: 'array',
-        types: asText,
-        values: concerned.map((table) => joinDigests(asked[table] ?? [])),
+      for (let nth = 0; batch.length > 0; nth++) {
+        await readRows(batch, nth)
+        for (const question of batch.splice(0)) {
+          if (question.row || nth + 1 === tablesOf[question.presented.kind].length) settle(question)
+          else batch.push(question)
+        }
       }
-      const sentAt = performance.now()
-      lookups.batchSize.observe(batch.length)
-      const { rows } = await (tracing
-        ? tracing.gather(askingIn(batch), () => lookup.query(statement))
-        : lookup.query(statement))
-      answeredAt = performance.now()
-      lookups.statementSeconds.observe((answeredAt - sentAt) / 1_000)
-      const keys = digestsIn(batch[0]?.presented.digest ?? '')
-      for (const row of rows) {
-        const question = asked[Number(row[0])]?.[Math.floor(Number(row[1]) / keys)]
-        if (question) question.row = row
-      }
-      for (const question of batch) settle(question)
     } catch (error) {
       const reason = isUnavailable(error) ? new DatabaseUnavailable(error) : error
       for (const question of batch) fail(question, reason)
+    }
+  }
+
+  /** Looks for each in the table that is the nth of its kind. */
+  async function readRows(batch: Question[], nth: number): Promise<void> {
+    const asked = tables.map((): Question[] => [])
+    for (const question of batch) asked[tablesOf[question.presented.kind][nth] ?? -1]?.push(question)
+    const concerned = asked.flatMap((questions, table) => (questions.length > 0 ? [table] : []))
+    const statement: Statement = {
+      name: `credentials of ${concerned.join()}`,
+      text: statementOf(concerned),
+      rowMode: 'array',
+      types: asText,
+      values: concerned.map((table) => joinDigests(asked[table] ?? [])),
+    }
+    const sentAt = performance.now()
+    lookups.batchSize.observe(batch.length)
+    const { rows } = await (tracing
+      ? tracing.gather(askingIn(batch), () => lookup.query(statement))
+      : lookup.query(statement))
+    answeredAt = performance.now()
+    lookups.statementSeconds.observe((answeredAt - sentAt) / 1_000)
+    const keys = digestsIn(batch[0]?.presented.digest ?? '')
+    for (const row of rows) {
+      const question = asked[Number(row[0])]?.[Math.floor(Number(row[1]) / keys)]
+      if (question) question.row = row
     }
   }
 

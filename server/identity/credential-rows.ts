@@ -20,6 +20,14 @@ export const asText = { getTypeParser: () => (text: string) => text }
 const milliseconds = (expression: string) => `date_part('epoch', ${expression}) * 1000`
 const usedRecently = (column: string) => `coalesce(${column} > now() - interval '45 seconds', false)`
 /**
+ * Joins the row that a unique key has. `offset 0` lets PostgreSQL do nothing else than look for it by that key: left its
+ * choice, it reads a table from end to end that was empty when it was analyzed last, as often as there are rows to be joined
+ * to, until a connection’s plan is made anew.
+ */
+const joinOne = (table: string, as: string, key: string, condition = 'true') =>
+  `join lateral (select * from ${table} where ${key} offset 0) ${as} on ${condition}`
+
+/**
  * What each kind of credential is found in, and its part of the statement, in rows of one shape: the table, the question,
  * and what is known. Expiry is decided here, by the database's clock.
  */
@@ -33,15 +41,15 @@ export const tables: { select: (asked: (table: string) => string) => string }[] 
         s.token_enabled and coalesce(least(s.token_expires_at, s.accepted_until) > now(), true),
         coalesce(s.accepted_until <= now(), false), ${usedRecently('s.last_used_at')}
       from ${asked('token_secrets')}
-      join token_roles r on r.id = s.token_role_id`,
+      ${joinOne('token_roles', 'r', 'id = s.token_role_id')}`,
   },
   {
     select: (asked) => `
       select 1, asked.n, s.id, s.organization_id, p.email, m.role, null, m.id, m.person_id,
         ${milliseconds('s.created_at')}, null, null, m.active, false, ${usedRecently('s.last_used_at')}
       from ${asked('access_tokens')}
-      join members m on m.organization_id = s.organization_id and m.id = s.member_id
-      join people p on p.id = m.person_id`,
+      ${joinOne('members', 'm', 'id = s.member_id', 'm.organization_id = s.organization_id')}
+      ${joinOne('people', 'p', 'id = m.person_id')}`,
   },
   {
     select: (asked) => `
@@ -50,8 +58,8 @@ export const tables: { select: (asked: (table: string) => string) => string }[] 
         m.active and s.expires_at > now() and s.last_used_at > now() - interval '${sessionIdleHours} hours',
         false, ${usedRecently('s.last_used_at')}
       from ${asked('sessions')}
-      join members m on m.person_id = s.person_id and m.organization_id = s.organization_id
-      join people p on p.id = m.person_id`,
+      ${joinOne('members', 'm', 'person_id = s.person_id', 'm.organization_id = s.organization_id')}
+      ${joinOne('people', 'p', 'id = m.person_id')}`,
   },
   {
     select: (asked) => `
@@ -61,7 +69,7 @@ export const tables: { select: (asked: (table: string) => string) => string }[] 
   },
 ]
 
-/** In which of them each kind is looked for. */
+/** In which of them each kind is looked for, one after another: nearly every hash is an integration token’s. */
 export const tablesOf: Record<Presented['kind'], readonly number[]> = {
   integrationToken: [0],
   accessToken: [1],
@@ -81,7 +89,7 @@ export function statementOf(concerned: number[]): string {
     const digests = `$${index + 1}::bytea`
     return tables[table]?.select(
       (name) => `generate_series(0, length(${digests}) / 32 - 1) asked(n)
-        join ${name} s on s.digest = substring(${digests} from asked.n * 32 + 1 for 32)`,
+        ${joinOne(name, 's', `digest = substring(${digests} from asked.n * 32 + 1 for 32)`)}`,
     )
   })
   const text = parts.join('\nunion all')
