@@ -83,8 +83,7 @@ export function createCredentialLookup({
   /**
    * What no statement carries yet, the oldest first: one that is under way may have read already what changed since. A map
    * for each statement to come, since one that is filled and emptied for ever leaves behind, each time that it is laid out
-   * anew, its former entries, which the garbage collector's quick rounds take for alive. Equal questions are one only within
-   * a map: to look through twenty of them for each new question would cost more than a look-up now and then.
+   * anew, its former entries, which the garbage collector's quick rounds take for alive.
    */
   const waiting: Map<string, Question>[] = []
   /** What the statements carry that are under way. */
@@ -99,9 +98,10 @@ export function createCredentialLookup({
   function add(presented: Presented, asker: Asker, place: number): void {
     asker.missing++
     const key = presented.kind + presented.digest
-    let newest = waiting.at(-1)
-    const known = newest?.get(key)
-    if (known) {
+    // In all of them: a document may ask about the same thousand many times, and pays for them once.
+    for (const gathered of waiting) {
+      const known = gathered.get(key)
+      if (!known) continue
       known.others ??= []
       known.others.push({ asker, place })
       return
@@ -110,6 +110,7 @@ export function createCredentialLookup({
       refuse(asker, new DatabaseUnavailable('too many questions wait'))
       return
     }
+    let newest = waiting.at(-1)
     if (!newest || newest.size >= largestBatch) {
       newest = new Map()
       waiting.push(newest)
