@@ -17,11 +17,11 @@ const scansIn = (node: PlanNode): PlanNode[] => [
   ...(node.Plans ?? []).flatMap(scansIn),
 ]
 
-/** Those by which each row is found: it is the only one that has this. */
+/** By one of these each row is found: a key of its own, or of a member the person, who has few memberships. */
 const keys = [/\(digest = /, /\(id = /, /\(person_id = /]
 
 // A connection keeps the plan that it made first, so that what was right of empty tables would go on when they are full.
-it('finds every row of a look-up by a unique key, in tables that were empty when they were analyzed', async () => {
+it('finds every row of a look-up by its key, in tables that were empty when they were analyzed', async () => {
   const { databaseUrl, drop } = await createDatabase()
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()

@@ -20,8 +20,8 @@ export const asText = { getTypeParser: () => (text: string) => text }
 const milliseconds = (expression: string) => `date_part('epoch', ${expression}) * 1000`
 const usedRecently = (column: string) => `coalesce(${column} > now() - interval '45 seconds', false)`
 /**
- * Joins the row that a unique key has. `offset 0` lets PostgreSQL do nothing else than look for it by that key: left its
- * choice, it reads a table from end to end that was empty when it was analyzed last, as often as there are rows to be joined
+ * Joins the row of a key, which is the only one, or of a person’s memberships the one that meets the condition. `offset 0`
+ * lets PostgreSQL do nothing else than look by that key: left its choice, it reads a table from end to end that was empty when it was analyzed last, as often as there are rows to be joined
  * to, until a connection’s plan is made anew.
  */
 const joinOne = (table: string, as: string, key: string, condition = 'true') =>
